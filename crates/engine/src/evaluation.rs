@@ -1,0 +1,1 @@
+//! Execution accuracy of generated SQL against gold SQL.

@@ -1,0 +1,176 @@
+//! A question on its way in and an answer on its way out.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Code, Error};
+use crate::ports::{ModelIdentity, TokenCounts};
+use crate::result::{ResultColumn, Value};
+
+/// The longest question in characters.
+pub const MAX_QUESTION_CHARS: usize = 2_000;
+
+/// What the user typed, in natural language: not empty, at most [`MAX_QUESTION_CHARS`], no control characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question(String);
+
+impl Question {
+    /// Parses a question; line breaks and tabs become spaces.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::InvalidQuestion`] if it is empty, too long or holds control characters.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if text.is_empty() {
+            return Err(Error::new(Code::InvalidQuestion, "the question is empty"));
+        }
+        let length = text.chars().count();
+        if length > MAX_QUESTION_CHARS {
+            return Err(Error::new(
+                Code::InvalidQuestion,
+                format!("the question has {length} characters, {MAX_QUESTION_CHARS} are allowed"),
+            ));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(Error::new(
+                Code::InvalidQuestion,
+                "the question holds control characters",
+            ));
+        }
+        Ok(Self(text))
+    }
+
+    /// Returns the text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Where the data of an answer came from and how old it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// BLAKE3, in hex, over the original and its journals, as read when the copy was made.
+    pub fingerprint: String,
+    /// When the original was last changed, RFC 3339 in UTC.
+    pub data_as_of: String,
+    /// When the working copy was made, RFC 3339 in UTC.
+    pub copied_at: String,
+    /// The original has changed since the copy was made.
+    pub original_changed: bool,
+}
+
+/// Milliseconds spent in each step; a step that ran twice counts both.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timings {
+    /// Opening the target and cutting the schema to what the actor sees.
+    pub schema: f64,
+    /// Writing the prompt.
+    pub prompt: f64,
+    /// Waiting for the model.
+    pub generate: f64,
+    /// The guard.
+    pub guard: f64,
+    /// The target database.
+    pub run: f64,
+    /// From the question to the committed outcome.
+    pub total: f64,
+}
+
+/// What would be needed to show that this answer came about in this way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The question as asked.
+    pub question: String,
+    /// The SQL that ran.
+    pub sql: String,
+    /// The fingerprint of the copy it ran on.
+    pub copy_fingerprint: String,
+    /// The fingerprint of that copy's schema.
+    pub schema_fingerprint: String,
+    /// The hash of what the actor may name.
+    pub visible_schema_hash: String,
+    /// The hash that names the model.
+    pub model_hash: String,
+    /// The hash of the prompt, all of it.
+    pub prompt_hash: String,
+    /// The number of rows returned.
+    pub row_count: u64,
+    /// The hash of the rows returned.
+    pub result_hash: String,
+}
+
+/// Rows with their evidence.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Answer {
+    /// The identifier of the `queries` row.
+    pub query_id: i64,
+    /// The question as asked.
+    pub question: String,
+    /// The SQL that ran.
+    pub sql: String,
+    /// The columns of the result.
+    pub columns: Vec<ResultColumn>,
+    /// The rows of the result.
+    pub rows: Vec<Vec<Value>>,
+    /// There were more rows than the cap.
+    pub truncated: bool,
+    /// The result in a sentence whose every number is in the rows.
+    pub sentence: String,
+    /// The tables and views that the SQL reads.
+    pub tables: Vec<String>,
+    /// How many repairs were needed.
+    pub repairs: u32,
+    /// When the original was last changed, RFC 3339 in UTC.
+    pub data_as_of: String,
+    /// When the working copy was made, RFC 3339 in UTC.
+    pub copied_at: String,
+    /// The original has changed since the copy was made.
+    pub original_changed: bool,
+    /// Which model wrote the SQL.
+    pub model: ModelIdentity,
+    /// What a remote model was shown of the data's values: `none`, `samples`, `all`; `local` when nothing left.
+    pub values_sent: String,
+    /// Milliseconds per step.
+    pub timings_ms: Timings,
+    /// Tokens evaluated, reused and generated.
+    pub tokens: TokenCounts,
+    /// The receipt, as stored with the query.
+    pub receipt: Receipt,
+}
+
+/// A decision not to answer: a normal outcome, audited.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refusal {
+    /// The identifier of the `queries` row.
+    pub query_id: i64,
+    /// Why, with code and hint.
+    pub error: Error,
+    /// The SQL that was refused, if there was any.
+    pub sql: Option<String>,
+}
+
+/// What comes of a question when nothing broke.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Rows and evidence.
+    Answered(Box<Answer>),
+    /// A reason not to answer.
+    Refused(Box<Refusal>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_is_trimmed_and_bounded() {
+        assert_eq!(
+            Question::parse("  How\n many? ").map(|q| q.as_str().to_owned()),
+            Ok("How many?".to_owned())
+        );
+        for bad in ["", " \n", "a\0b", &"x".repeat(MAX_QUESTION_CHARS + 1)] {
+            let error = Question::parse(bad).err().map(|error| error.code());
+            assert_eq!(error, Some(Code::InvalidQuestion), "{bad:?}");
+        }
+    }
+}
