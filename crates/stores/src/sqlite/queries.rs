@@ -104,7 +104,7 @@ impl Queries for SqliteStore {
                         sql: row.get(3)?,
                         status: row.get(4)?,
                         error_code: row.get(5)?,
-                        result_count: row.get(6)?,
+                        result_count: row.get::<_, Option<i64>>(6)?.and_then(|count| u64::try_from(count).ok()),
                         receipt: receipt.and_then(|text| serde_json::from_str(&text).ok()),
                         created_at: row.get(8)?,
                     })
