@@ -1,9 +1,11 @@
 //! Rows as they come out of a target database.
 
 use serde::{Deserialize, Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// One value of a result.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, ToSchema)]
+#[schema(value_type = Option<Cell>)]
 pub enum Value {
     /// SQL NULL.
     Null,
@@ -65,7 +67,7 @@ impl Value {
 }
 
 /// One column of a result.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ResultColumn {
     /// The name that the statement gives it.
     pub name: String,
