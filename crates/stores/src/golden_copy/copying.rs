@@ -18,10 +18,9 @@ use super::{CopyPhase, CopyProgress, OnProgress, io_error};
 
 /// Prefix of the folders in which copies are made; whatever carries it is left over once nobody holds the lock.
 pub(super) const PRIVATE_PREFIX: &str = "private-";
-const BUFFER_BYTES: usize = 1 << 20;
+/// Small enough that what was read is still in the processor's cache when it is hashed and written.
+const BUFFER_BYTES: usize = 256 << 10;
 const BUFFERS: usize = 8;
-/// Written bytes after which the disk is told to begin, so that the final flush has little left to do.
-const FLUSH_BYTES: u64 = 64 << 20;
 
 /// A copy of the whole set in a private folder, byte for byte what the original was, on disk.
 pub(super) struct Snapshot {
@@ -204,15 +203,10 @@ fn copy_file(
             let _ = empty.send(vec![0; BUFFER_BYTES]);
         }
         let writer = scope.spawn(move || -> io::Result<()> {
-            let mut unflushed = 0;
             for (buffer, length) in to_write {
                 copy.write_all(&buffer[..length])?;
-                unflushed += length as u64;
                 // The reader is gone once it has met the end; then nobody wants the buffer back.
                 let _ = empty.send(buffer);
-                if unflushed >= FLUSH_BYTES {
-                    unflushed = 0;
-                }
             }
             Ok(())
         });

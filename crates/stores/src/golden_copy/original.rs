@@ -18,7 +18,7 @@ const HEADER: &[u8; 16] = b"SQLite format 3\0";
 ///
 /// Source: SQLite, `aJournalMagic` in pager.c; also the file format document, section "The Rollback Journal".
 const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
-const BUFFER_BYTES: usize = 1 << 20;
+const BUFFER_BYTES: usize = 256 << 10;
 
 /// An original that exists and is a regular file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use engine::policy::quote_identifier;
+use engine::result::Value;
 use engine::schema::{ForeignKey, Table, TableKind};
 use rusqlite::Connection;
 
@@ -11,7 +12,7 @@ use super::catalog::Listed;
 use super::statistics::{Measured, MeasuredColumn};
 
 /// Share of a column's distinct values that must occur in the column referred to; real data has a few orphans.
-const MIN_CONTAINED: f64 = 0.95;
+const MIN_CONTAINED: f64 = 0.9;
 /// Rows of a table that are searched when no index helps.
 const MAX_ROWS_WITHOUT_INDEX: u64 = 100_000;
 /// Names of keys that say nothing about what they identify, and endings of those that do.
@@ -90,7 +91,7 @@ struct Target {
 enum Likeness {
     /// `customer_id` for `customers.id` or `customers.customer_id`.
     Named,
-    /// `parent_id` for `id` of the same table.
+    /// `parent_id` or `reports_to` for `id` of the same table.
     Parent,
     /// `cds_code` for the only table that has a primary key of this name.
     SameKey,
@@ -182,10 +183,8 @@ impl Names {
         if is_own_key {
             return likely;
         }
-        if let [first, rest @ ..] = words.as_slice()
-            && first == "parent"
-            && let [key] = own.primary_key.as_slice()
-            && self::words(key).concat() == rest.concat()
+        if let [key] = own.primary_key.as_slice()
+            && (name == "reportsto" || name.strip_prefix("parent") == Some(self::words(key).concat().as_str()))
             && let Some(position) = own.columns.iter().position(|column| column.name == *key)
         {
             let target = Target {
@@ -276,18 +275,13 @@ fn same_type(from: &MeasuredColumn, to: &MeasuredColumn) -> bool {
 }
 
 /// Says whether nearly all values seen in one column occur in the other, which is asked as a whole.
-fn contains(
-    connection: &Connection,
-    to: &Table,
-    target: Target,
-    values: &MeasuredColumn,
-) -> rusqlite::Result<bool> {
+fn contains(connection: &Connection, to: &Table, target: Target, values: &MeasuredColumn) -> rusqlite::Result<bool> {
     let column = &to.columns[target.column];
     if !column.declared_unique && to.row_count > Some(MAX_ROWS_WITHOUT_INDEX) {
         return Ok(false);
     }
-    let list =
-        serde_json::Value::from_iter(values.values.iter().map(|value| serde_json::json!(value)));
+    let sought: Vec<&Value> = values.values.iter().filter(|value| !means_none(value)).collect();
+    let list = serde_json::json!(sought);
     let found: i64 = connection.query_row(
         &format!(
             "SELECT count(*) FROM json_each(?1) AS given WHERE given.value IN (SELECT {} FROM {})",
@@ -297,5 +291,10 @@ fn contains(
         [list.to_string()],
         |row| row.get(0),
     )?;
-    Ok(found as f64 >= values.values.len() as f64 * MIN_CONTAINED)
+    Ok(found > 0 && found as f64 >= sought.len() as f64 * MIN_CONTAINED)
+}
+
+/// Says whether a value is one that programs write where they mean NULL.
+fn means_none(value: &Value) -> bool {
+    matches!(value, Value::Integer(0 | -1)) || matches!(value, Value::Text(text) if text.trim().is_empty())
 }
