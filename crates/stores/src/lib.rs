@@ -1,1 +1,3 @@
 //! Implementations of the engine's ports.
+
+pub mod target;
