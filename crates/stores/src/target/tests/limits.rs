@@ -1,0 +1,1 @@
+//! Deadline, cancellation, caps.
