@@ -114,6 +114,11 @@ fn of_sqlite(error: rusqlite::Error, text: &str, visible: &VisibleSchema) -> Err
 /// Passes SQLite's own message on, unless a hidden name had a part in it.
 fn of_message(error: &rusqlite::Error, text: &str, visible: &VisibleSchema) -> Error {
     let native = native_message(error);
+    // SQLite has no INSERT inside a WITH or a FROM, but that is what the text wanted.
+    let near = native.strip_prefix("near \"").and_then(|rest| rest.split_once('"'));
+    if near.is_some_and(|(word, _)| words::is_writing(word)) {
+        return write_refused(native);
+    }
     // "ambiguous column name" may be said of a visible and a hidden one: only what SQLite would say of the visible
     // schema can be repeated.
     let message = match echo::message_of(text, visible) {
