@@ -20,5 +20,4 @@ SELECT * FROM (VALUES (1, 'a'), (2, 'b'))
 SELECT column1, column2 FROM (VALUES (1, 'a'), (2, 'b')) AS v WHERE v.column1 = 1
 SELECT name FROM teams WHERE (id, name) IN (VALUES (1, 'Sales'), (2, 'Support'))
 VALUES ((SELECT count(*) FROM orders))
-SELECT 1 UNION VALUES (2) ORDER BY 1
 SELECT status FROM orders INTERSECT SELECT 'open' UNION ALL SELECT 'none'
