@@ -34,7 +34,8 @@ pub(super) const LIMITS: [(Limit, i32); 10] = [
     (Limit::SQLITE_LIMIT_VDBE_OP, 100_000),
     (Limit::SQLITE_LIMIT_FUNCTION_ARG, 100),
     (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 250),
-    (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 0),
+    // A text may have none; the statements of full-text tables have a few.
+    (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 100),
     (Limit::SQLITE_LIMIT_ATTACHED, 0),
     (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
 ];
@@ -255,7 +256,7 @@ fn prepare_only<'c>(connection: &'c Connection, text: &str) -> Result<Statement<
 /// Says whether SQLite may have dropped its schema, and with it the identity of the virtual tables.
 fn leaves_doubt(error: &rusqlite::Error) -> bool {
     !matches!(
-        error.sqlite_error_code(),
+        faults::code(error),
         Some(
             ErrorCode::Unknown
                 | ErrorCode::OperationInterrupted

@@ -53,7 +53,7 @@ pub(super) fn to_error(
     limits: &QueryLimits,
 ) -> Error {
     match fault {
-        Fault::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => match stopped {
+        Fault::Sqlite(error) if code(&error) == Some(ErrorCode::OperationInterrupted) => match stopped {
             Some(Stopped::TemporaryFiles) => Error::new(
                 Code::SqlTooComplex,
                 "the query needs more temporary space than there is",
@@ -90,7 +90,7 @@ fn write_refused(cause: impl std::fmt::Display) -> Error {
 }
 
 fn of_sqlite(error: rusqlite::Error, text: &str, visible: &VisibleSchema) -> Error {
-    let made = match error.sqlite_error_code() {
+    let made = match code(&error) {
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => return write_refused(error),
         Some(ErrorCode::TooBig) => Error::new(Code::ResultTooLarge, "string or blob too big"),
         Some(ErrorCode::OutOfMemory) => Error::new(Code::SqlTooComplex, "the query needs more memory than it may have"),
@@ -114,6 +114,11 @@ fn of_sqlite(error: rusqlite::Error, text: &str, visible: &VisibleSchema) -> Err
 /// Passes SQLite's own message on, unless a hidden name had a part in it.
 fn of_message(error: &rusqlite::Error, text: &str, visible: &VisibleSchema) -> Error {
     let native = native_message(error);
+    // SQLite has no INSERT inside a WITH or a FROM, but that is what the text wanted.
+    let near = native.strip_prefix("near \"").and_then(|rest| rest.split_once('"'));
+    if near.is_some_and(|(word, _)| words::is_writing(word)) {
+        return write_refused(native);
+    }
     // "ambiguous column name" may be said of a visible and a hidden one: only what SQLite would say of the visible
     // schema can be repeated.
     let message = match echo::message_of(text, visible) {
@@ -145,7 +150,15 @@ fn hidden(table: &str, column: &str, text: &str, visible: &VisibleSchema) -> Err
 /// Says whether a name tells nothing about the file, because every file has it.
 fn is_of_sqlite(table: &str) -> bool {
     let table = table.to_ascii_lowercase();
-    table.starts_with("sqlite_") || table.starts_with("pragma_")
+    table.starts_with("sqlite_") || table.starts_with("pragma_") || table.starts_with("json_")
+}
+
+/// Returns SQLite's result code, which rusqlite gives for one of its two forms only.
+pub(super) fn code(error: &rusqlite::Error) -> Option<ErrorCode> {
+    match error {
+        rusqlite::Error::SqlInputError { error, .. } => Some(error.code),
+        error => error.sqlite_error_code(),
+    }
 }
 
 /// Returns SQLite's message without the text that rusqlite puts after it.
