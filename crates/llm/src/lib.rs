@@ -4,5 +4,6 @@
 #[cfg(feature = "gguf")]
 pub mod gguf;
 pub mod model_file;
-
+pub mod pull;
+pub mod remote;
 pub mod scripted;

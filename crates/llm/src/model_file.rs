@@ -128,9 +128,8 @@ impl Marks {
 
 /// Returns the SHA-256 of a file in lowercase hex, from the note beside it when the file has not changed since.
 pub fn sha256_cached(path: &Path) -> io::Result<String> {
-    let note_path = note_path(path);
     let marks = Marks::of(path)?;
-    let note = fs::read(&note_path)
+    let note = fs::read(note_path(path))
         .ok()
         .and_then(|bytes| serde_json::from_slice::<HashNote>(&bytes).ok());
     if let Some(note) = note
@@ -141,22 +140,20 @@ pub fn sha256_cached(path: &Path) -> io::Result<String> {
     let sha256 = sha256_of(path)?;
     // A file that moved while it was read is not noted: its hash belongs to neither state.
     if Marks::of(path)? == marks {
-        let note = HashNote {
-            sha256: sha256.clone(),
-            marks,
-        };
-        // A folder that cannot be written only costs the next start the hashing.
-        if let Err(error) = write_note(&note_path, &note) {
-            tracing::debug!(%error, "the hash of the model file could not be kept beside it");
-        }
+        note_sha256(path, &sha256);
     }
     Ok(sha256)
 }
 
-/// Returns whether the note beside a file says that it has this hash, without reading the file: `None` when unknown.
-pub fn noted_sha256_is(path: &Path, sha256: &str) -> Option<bool> {
-    let note: HashNote = serde_json::from_slice(&fs::read(note_path(path)).ok()?).ok()?;
-    (note.marks == Marks::of(path).ok()?).then(|| note.sha256.eq_ignore_ascii_case(sha256))
+/// Notes the hash of a file, just computed, beside it. Failing only costs the next start the hashing.
+pub(crate) fn note_sha256(path: &Path, sha256: &str) {
+    let noted = Marks::of(path).and_then(|marks| {
+        let sha256 = sha256.to_owned();
+        write_note(&note_path(path), &HashNote { sha256, marks })
+    });
+    if let Err(error) = noted {
+        tracing::debug!(%error, "the hash of the model file could not be kept beside it");
+    }
 }
 
 fn note_path(path: &Path) -> PathBuf {
@@ -334,11 +331,10 @@ mod tests {
         let path = folder.path().join("model.gguf");
         fs::write(&path, header(&[("general.name", "One")])).unwrap();
         let first = open(&path, None).unwrap().sha256;
-        assert_eq!(noted_sha256_is(&path, &first), Some(true));
+        assert!(note_path(&path).exists());
         assert!(open(&path, Some(&first)).is_ok());
 
         fs::write(&path, header(&[("general.name", "Two")])).unwrap();
-        assert_eq!(noted_sha256_is(&path, &first), None);
         assert_eq!(
             open(&path, Some(&first)).unwrap_err().code(),
             Code::InvalidModel
