@@ -219,7 +219,7 @@ fn fill_products(connection: &Connection, dice: &mut Dice) -> rusqlite::Result<V
                 let own = products.len();
                 // Prices end in 0 or 5 cents.
                 let price = base_price * percent / 100 / 5 * 5;
-                let cost = price * dice.between(44, 58) / 100;
+                let cost = price * dice.between(42, 55) / 100;
                 let discontinued = (own % 23 == 11)
                     .then(|| usize::try_from(dice.between(500, 1000)).expect("it is positive"));
                 let stock = if discontinued.is_some() {
@@ -334,8 +334,15 @@ fn fill_customers(
 fn new_customer(names: &mut HashSet<String>, managers: &[usize], dice: &mut Dice) -> CustomerRow {
     let country = dice.weighted(COUNTRIES.iter().map(|country| country.weight));
     let city = *dice.pick(COUNTRIES[country].cities);
-    let (second, segment) = *dice.pick(&COMPANY_SECOND);
-    let mut name = format!("{} {second}", dice.pick(&COMPANY_FIRST));
+    let mut draw = || {
+        let (second, segment) = *dice.pick(&COMPANY_SECOND);
+        (format!("{} {second}", dice.pick(&COMPANY_FIRST)), segment)
+    };
+    let (mut name, segment) = (0..12)
+        .map(|_| draw())
+        .find(|(name, _)| !names.contains(name))
+        .unwrap_or_else(&mut draw);
+    // With thousands of customers the words run out; then branches follow.
     if names.contains(&name) {
         name = format!("{name} {city}");
     }

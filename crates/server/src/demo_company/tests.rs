@@ -206,7 +206,7 @@ fn the_blemishes_are_there_and_few() {
         ("SELECT COUNT(*) FROM orders WHERE status = 'open'", 5.0..120.0),
         ("SELECT COUNT(*) FROM customers WHERE phone IS NULL", 30.0..100.0),
         ("SELECT COUNT(*) FROM customers WHERE NOT EXISTS
-          (SELECT 1 FROM orders WHERE orders.customer_id = customers.customer_id)", 10.0..120.0),
+          (SELECT 1 FROM orders WHERE orders.customer_id = customers.customer_id)", 40.0..200.0),
         ("SELECT COUNT(*) FROM customers AS a JOIN customers AS b ON a.customer_id < b.customer_id
           AND a.city = b.city AND (LOWER(REPLACE(REPLACE(b.company_name, ' ', ''), '-', ''))
           LIKE LOWER(REPLACE(REPLACE(a.company_name, ' ', ''), '-', '')) || '%')", 4.0..12.0),

@@ -336,7 +336,7 @@ impl Trade<'_> {
             let product = &self.company.products[index];
             let unit_price = product.price * PRICE_LEVELS[self.calendar.day(day).year] / 100;
             // Nobody orders forty benches.
-            let quantity = dice.between(1, if unit_price > 5_000 { most / 4 } else { most });
+            let quantity = dice.between(1, if unit_price > 5_000 { most / 3 } else { most });
             let discount_percent = match quantity {
                 30.. => 10,
                 12.. => 5,

@@ -418,13 +418,13 @@ pub const JOBS: [(&str, usize, usize, i64); 15] = [
     ("Head of Purchasing", 2, 1, 640_000),
     ("Buyer", 2, 3, 410_000),
     ("Warehouse Manager", 3, 1, 520_000),
-    ("Warehouse Worker", 3, 8, 285_000),
+    ("Warehouse Worker", 3, 6, 285_000),
     ("Head of Finance", 4, 1, 690_000),
     ("Accountant", 4, 3, 430_000),
     ("Customer Service Lead", 5, 1, 445_000),
     ("Customer Service Agent", 5, 4, 310_000),
     ("Head of IT", 6, 1, 660_000),
-    ("Software Developer", 6, 2, 505_000),
+    ("Software Developer", 6, 1, 505_000),
     ("Data Analyst", 6, 1, 470_000),
 ];
 
