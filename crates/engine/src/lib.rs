@@ -4,10 +4,12 @@
 pub mod ask;
 pub mod question;
 pub mod policy;
+pub mod linking;
 pub mod prompt;
 pub mod guard;
 pub mod schema;
 pub mod result;
+pub mod words;
 pub mod accounts;
 pub mod audit;
 pub mod evaluation;

@@ -145,8 +145,16 @@ pub struct Refusal {
     pub query_id: i64,
     /// Why, with code and hint.
     pub error: Error,
+    /// What the last attempt failed with, where `error` only says that no attempt succeeded.
+    pub fault: Code,
     /// The SQL that was refused, if there was any.
     pub sql: Option<String>,
+    /// Milliseconds per step.
+    pub timings_ms: Timings,
+    /// Tokens evaluated, reused and generated.
+    pub tokens: TokenCounts,
+    /// How many repairs were tried.
+    pub repairs: u32,
 }
 
 /// What comes of a question when nothing broke.

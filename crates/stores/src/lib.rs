@@ -1,1 +1,3 @@
-//! Implementations of the engine's ports.
+//! Implementations of the engine's ports that talk to storage.
+
+pub mod sqlite;

@@ -1,1 +1,3 @@
-//! Integration tests.
+//! Integration tests: one file per port, run on every implementation.
+
+mod system_store;
