@@ -1,11 +1,11 @@
 //! Rows as they come out of a target database.
 
 use serde::{Deserialize, Serialize, Serializer};
-use utoipa::ToSchema;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, schema::SchemaType, schema::Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// One value of a result.
-#[derive(Debug, Clone, PartialEq, ToSchema)]
-#[schema(value_type = Option<Cell>)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// SQL NULL.
     Null,
@@ -31,6 +31,17 @@ impl Serialize for Value {
         }
     }
 }
+
+impl PartialSchema for Value {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::String, Type::Number, Type::Null]))
+            .build()
+            .into()
+    }
+}
+
+impl ToSchema for Value {}
 
 impl Value {
     /// Returns the value as a person reads it; NULL is the empty string.

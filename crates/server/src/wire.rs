@@ -33,11 +33,12 @@ impl Clock for SystemClock {
 }
 
 /// Returns bytes that nobody can guess.
-#[expect(clippy::disallowed_methods, reason = "this is where randomness comes from")]
 pub fn random_bytes<const N: usize>() -> [u8; N] {
-    use rand::RngCore;
+    use rand::TryRngCore;
     let mut bytes = [0; N];
-    rand::rng().fill_bytes(&mut bytes);
+    rand::rngs::OsRng
+        .try_fill_bytes(&mut bytes)
+        .expect("the system gives random bytes");
     bytes
 }
 
@@ -251,8 +252,12 @@ fn gguf(_: &LlmSettings) -> Result<NoGenerator, Error> {
 }
 
 fn remote(kind: &str, base_url: Option<&str>, model: &str, api_key: Option<&str>) -> Result<Arc<dyn Generator>, Error> {
-    let _ = (kind, base_url, model, api_key);
-    Err(Error::new(Code::InvalidSetting, "remote"))
+    use llm::remote::{ApiKey, Provider, RemoteGenerator, RemoteSettings};
+    let provider = if kind == "anthropic" { Provider::Anthropic } else { Provider::OpenAi };
+    let mut remote = RemoteSettings::new(provider, model);
+    remote.base_url = base_url.map(str::to_owned);
+    remote.api_key = api_key.map(ApiKey::new);
+    Ok(Arc::new(RemoteGenerator::new(remote)?))
 }
 
 /// Returns the asker of the command line: the local administrator, who sees everything.

@@ -110,7 +110,7 @@ fn evidence(answer: &Answer) -> String {
 fn draw(columns: &[ResultColumn], rows: &[Vec<Value>]) -> String {
     let mut table = Table::new();
     table
-        .load_preset(presets::UTF8_FULL_CONDENSED)
+        .load_style(presets::UTF8_FULL_CONDENSED)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(columns.iter().map(|column| clean(&column.name)));
     for row in rows.iter().take(MAX_DRAWN_ROWS) {
