@@ -85,7 +85,7 @@ fn everything(path: &Path) -> Vec<(String, Vec<Value>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_copy_holds_what_sqlite_reads_from_the_same_files(

@@ -50,8 +50,8 @@ fn a_process_that_another_test_starts() {
         })
     });
     match result {
-        Ok(ensured) => println!("is_new={}", ensured.is_new),
-        Err(error) => println!("code={} hint={:?}", error.code().as_str(), error.hint()),
+        Ok(ensured) => eprintln!("is_new={}", ensured.is_new),
+        Err(error) => eprintln!("code={} hint={:?}", error.code().as_str(), error.hint()),
     }
 }
 
@@ -72,7 +72,7 @@ fn concurrent_starts_copy_once() {
             .count();
         let in_processes = processes
             .into_iter()
-            .map(|process| String::from_utf8(process.join().unwrap().stdout).unwrap())
+            .map(|process| String::from_utf8(process.join().unwrap().stderr).unwrap())
             .inspect(|output| assert!(output.contains("is_new="), "{output}"))
             .filter(|output| output.contains("is_new=true"))
             .count();
@@ -158,7 +158,7 @@ fn a_full_disk_is_said_clearly_and_publishes_nothing() {
     let scene = Scene::with("CREATE TABLE t(a); INSERT INTO t VALUES (zeroblob(2000000));");
     let witness = scene.witness();
     let output = in_another_process(&scene, "", "trap '' XFSZ; ulimit -f 500;");
-    let said = String::from_utf8(output.stdout).unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("code=target_database_down"), "{said}");
     assert!(said.contains("free some space"), "{said}");
     assert!(fs::symlink_metadata(scene.working_copy()).is_err());
@@ -233,4 +233,21 @@ fn pruning_touches_nothing_but_copies() {
         prune_copies(&scene.path().join("no such cache"), 0, 0).unwrap(),
         0
     );
+}
+
+#[test]
+fn a_process_follows_a_restore_by_another_one_though_the_fingerprint_is_the_same() {
+    let scene = Scene::with_parts();
+    let (serving, restoring) = (scene.golden_copy(), scene.golden_copy());
+    let first = serving.ensure(&quiet).unwrap();
+    assert!(Arc::ptr_eq(
+        &serving.generation().unwrap(),
+        &first.generation
+    ));
+    let restored = restoring.restore(&quiet).unwrap();
+    assert_eq!(restored.fingerprint, first.fingerprint);
+    assert!(!Arc::ptr_eq(
+        &serving.generation().unwrap(),
+        &first.generation
+    ));
 }

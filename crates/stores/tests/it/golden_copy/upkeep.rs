@@ -237,6 +237,29 @@ fn a_changed_original_is_reported_and_a_touched_one_is_not() {
 }
 
 #[test]
+fn a_big_original_that_was_only_touched_counts_as_changed_until_a_refresh_has_read_it() {
+    let scene = Scene::with("CREATE TABLE t(a); INSERT INTO t VALUES (zeroblob(70000000));");
+    let mut settings = scene.settings();
+    settings.integrity_check = false;
+    let golden_copy = GoldenCopy::new(settings).unwrap();
+    let ensured = golden_copy.ensure(&quiet).unwrap();
+    let original = fs::File::open(scene.original()).unwrap();
+    original
+        .set_modified(std::time::SystemTime::UNIX_EPOCH)
+        .unwrap();
+    assert!(ensured.generation.provenance().original_changed);
+    assert_eq!(
+        golden_copy.status().original_state,
+        Some(OriginalState::Unchanged)
+    );
+
+    assert!(!golden_copy.refresh(&quiet).unwrap().is_new);
+    let provenance = golden_copy.generation().unwrap().provenance();
+    assert!(!provenance.original_changed);
+    assert_eq!(provenance.data_as_of, "1970-01-01T00:00:00Z");
+}
+
+#[test]
 fn the_previous_generation_serves_when_the_original_is_gone_even_after_a_restart() {
     let scene = Scene::with_parts();
     let first = ensure(&scene).unwrap();
