@@ -5,6 +5,7 @@
 mod connection;
 mod authorizer;
 mod program;
+mod functions;
 mod watch;
 mod temporary_files;
 mod rows;
