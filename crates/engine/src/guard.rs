@@ -24,6 +24,7 @@ use sqlite3_parser::{Bump, FallibleIterator};
 use crate::error::{Code, Error};
 use crate::policy::VisibleSchema;
 use crate::prompt::GeneratedSql;
+pub use functions::is_allowed_function;
 use resolve::Resolver;
 use rewrite::{Edit, Edits, Until};
 use text::{invalid, read_only};
