@@ -178,10 +178,14 @@ impl VisibleSchema {
         if column.is_empty() || found.column(column).is_some() {
             return true;
         }
-        let is_rowid = ["rowid", "oid", "_rowid_"]
-            .iter()
-            .any(|name| name.eq_ignore_ascii_case(column));
-        is_rowid && !self.has_hidden_columns(table)
+        // A full-text table has two columns that it does not list: one of its own name, for MATCH, and `rank`. What
+        // they say depends on all listed ones.
+        let unlisted: &[&str] = if found.kind == TableKind::Virtual {
+            &["rowid", "oid", "_rowid_", "rank", &found.name]
+        } else {
+            &["rowid", "oid", "_rowid_"]
+        };
+        unlisted.iter().any(|name| name.eq_ignore_ascii_case(column)) && !self.has_hidden_columns(table)
     }
 
     /// Says whether some columns of this visible table are hidden, so that `*` means less than SQLite would read.

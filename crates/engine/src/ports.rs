@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::accounts::{Actor, NewUser, User, UserId};
 use crate::audit::{AuditEntry, AuditRecord};
@@ -137,7 +138,7 @@ pub trait Generator: Send + Sync {
 }
 
 /// Names a model so that two answers can be compared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ModelIdentity {
     /// The name as a person would say it.
     pub name: String,
@@ -178,7 +179,7 @@ pub struct Generation {
 }
 
 /// Tokens of one or several generations.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TokenCounts {
     /// All tokens of the prompt, reused ones included.
     pub prompt: u64,

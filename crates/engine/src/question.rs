@@ -1,6 +1,7 @@
 //! A question on its way in and an answer on its way out.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::error::{Code, Error};
 use crate::ports::{ModelIdentity, TokenCounts};
@@ -60,7 +61,7 @@ pub struct Provenance {
 }
 
 /// Milliseconds spent in each step; a step that ran twice counts both.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Timings {
     /// Opening the target and cutting the schema to what the actor sees.
     pub schema: f64,
@@ -77,7 +78,7 @@ pub struct Timings {
 }
 
 /// What would be needed to show that this answer came about in this way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Receipt {
     /// The question as asked.
     pub question: String,
@@ -100,7 +101,7 @@ pub struct Receipt {
 }
 
 /// Rows with their evidence.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Answer {
     /// The identifier of the `queries` row.
     pub query_id: i64,

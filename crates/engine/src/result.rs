@@ -1,6 +1,8 @@
 //! Rows as they come out of a target database.
 
 use serde::{Deserialize, Serialize, Serializer};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, schema::SchemaType, schema::Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// One value of a result.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +31,17 @@ impl Serialize for Value {
         }
     }
 }
+
+impl PartialSchema for Value {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::String, Type::Number, Type::Null]))
+            .build()
+            .into()
+    }
+}
+
+impl ToSchema for Value {}
 
 impl Value {
     /// Returns the value as a person reads it; NULL is the empty string.
@@ -65,7 +78,7 @@ impl Value {
 }
 
 /// One column of a result.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ResultColumn {
     /// The name that the statement gives it.
     pub name: String,

@@ -1,3 +1,38 @@
-//! The `assay` binary.
+//! The `assay` binary: HTTP, command line, configuration and wiring.
 
-fn main() {}
+mod accounts;
+mod cli;
+mod config;
+mod demo_company;
+mod http;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    // A worker is started by Assay itself and must see nothing of the user's settings.
+    if std::env::args_os().nth(1).is_some_and(|arg| arg == "model-worker") {
+        return cli::model_worker::run();
+    }
+    let dotenv = dotenvy::dotenv();
+    let cli = cli::Cli::parse();
+    cli::start_logging(&cli);
+    if let Err(fault) = dotenv
+        && !fault.not_found()
+    {
+        tracing::warn!(".env cannot be read and is left out: {fault}");
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(fault) => {
+            tracing::error!("the program cannot start its threads: {fault}");
+            return ExitCode::from(2);
+        }
+    };
+    let code = runtime.block_on(cli::run(cli));
+    // A statement that is being interrupted need not be waited for.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    code
+}

@@ -1,0 +1,417 @@
+//! One model with one context: evaluates prompts, keeps the state of their stable prefix, generates greedily. Looks for
+//! a cancel between batches and between generated tokens.
+
+use std::collections::HashSet;
+use std::num::NonZeroU32;
+use std::time::Instant;
+
+use engine::prompt::Prompt;
+use engine::{Code, Error};
+use llama_cpp_2::context::LlamaContext;
+use llama_cpp_2::context::params::LlamaContextParams;
+use llama_cpp_2::context::session::{LlamaStateSeqFlags, SeqState};
+use llama_cpp_2::llama_backend::LlamaBackend;
+use llama_cpp_2::llama_batch::LlamaBatch;
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::token::LlamaToken;
+
+use super::chat::ChatFormat;
+use super::cpu;
+use super::prefix_states::{DiskStates, Key, MemoryStates};
+use super::protocol::{Reply, Timings, WireTokens, WorkerSettings};
+
+/// The build of llama.cpp, part of every key: another build may lay states out differently.
+const LLAMA_BUILD: &str = "llama-cpp-2 0.1.160, llama-cpp-sys-2 0.1.161";
+
+/// The only sequence.
+const SEQUENCE: i32 = 0;
+
+/// A loaded model at work.
+pub(super) struct Session<'m> {
+    model: &'m LlamaModel,
+    context: LlamaContext<'m>,
+    chat: ChatFormat,
+    batch: LlamaBatch<'static>,
+    batch_tokens: usize,
+    /// The tokens whose state the context holds, in order.
+    held: Vec<LlamaToken>,
+    /// What every key begins with.
+    key_base: blake3::Hasher,
+    memory: MemoryStates<SeqState>,
+    disk: Option<DiskStates>,
+    /// Prefixes that were kept once, or could not be.
+    offered: HashSet<Key>,
+}
+
+impl<'m> Session<'m> {
+    /// Makes a context for a model.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::InvalidModel`] without a usable chat template, [`Code::GeneratorFailed`] without memory for the context.
+    pub(super) fn new(
+        backend: &LlamaBackend,
+        model: &'m LlamaModel,
+        settings: &WorkerSettings,
+    ) -> Result<Self, Error> {
+        let chat = ChatFormat::of(model)?;
+        let context_tokens = settings.context_tokens.min(model.n_ctx_train());
+        let batch_tokens = settings.batch_tokens.clamp(1, context_tokens.max(1));
+        let threads = i32::try_from(settings.threads.max(1)).unwrap_or(1);
+        let params = LlamaContextParams::default()
+            .with_n_ctx(NonZeroU32::new(context_tokens))
+            .with_n_batch(batch_tokens)
+            .with_n_ubatch(batch_tokens)
+            .with_n_threads(threads)
+            .with_n_threads_batch(threads)
+            .with_no_perf(true);
+        let layout = format!(
+            "keys {:?}, values {:?}, flash attention {:?}",
+            params.type_k(),
+            params.type_v(),
+            params.flash_attention_policy(),
+        );
+        let context = model.new_context(backend, params).map_err(|error| {
+            Error::new(
+                Code::GeneratorFailed,
+                format!("there is not enough memory for a context of {context_tokens} tokens"),
+            )
+            .with_hint("choose a smaller context or a smaller model")
+            .with_cause(error)
+        })?;
+        let mut key_base = blake3::Hasher::new();
+        for part in [
+            "assay prefix state",
+            &settings.model_sha256,
+            LLAMA_BUILD,
+            cpu::BUILD,
+            std::env::consts::ARCH,
+            &layout,
+            &context.n_ctx().to_string(),
+        ] {
+            key_base.update(&(part.len() as u64).to_le_bytes());
+            key_base.update(part.as_bytes());
+        }
+        let disk = settings.state_dir.as_deref().and_then(|folder| {
+            DiskStates::open(folder, settings.state_disk_bytes)
+                .inspect_err(|error| tracing::warn!(%error, "prefix states cannot be kept on disk"))
+                .ok()
+        });
+        Ok(Self {
+            model,
+            context,
+            chat,
+            batch: LlamaBatch::new(batch_tokens as usize, 1),
+            batch_tokens: batch_tokens as usize,
+            held: Vec::new(),
+            key_base,
+            memory: MemoryStates::new(settings.state_memory_bytes),
+            disk,
+            offered: HashSet::new(),
+        })
+    }
+
+    /// Generates a reply of at most `max_tokens` tokens. After an error the session is fit for the next prompt.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Cancelled`] if `is_cancelled` said so, [`Code::GeneratorFailed`] if the prompt does not fit the context
+    /// or llama.cpp fails.
+    pub(super) fn generate(
+        &mut self,
+        prompt: &Prompt,
+        max_tokens: u32,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<Reply, Error> {
+        let tokens = self.chat.tokens(&self.model.vocab(), prompt)?;
+        let prefix_length = tokens.prefix.len();
+        let all = [tokens.prefix, tokens.tail].concat();
+        self.check_fits(all.len(), max_tokens)?;
+        let mut timings = Timings::default();
+
+        let reused = self.reuse(&all, prefix_length, &mut timings);
+        let key = self.key(&all[..prefix_length]);
+        if reused <= prefix_length && (reused < prefix_length || !self.offered.contains(&key)) {
+            timed(&mut timings.prompt_ms, || {
+                self.evaluate(&all[reused..prefix_length], is_cancelled)
+            })?;
+            timed(&mut timings.save_ms, || self.keep(key));
+        }
+        timed(&mut timings.prompt_ms, || {
+            self.evaluate(&all[self.held.len()..], is_cancelled)
+        })?;
+        let (text, generated, is_complete) = timed(&mut timings.generate_ms, || {
+            self.continue_greedily(max_tokens, is_cancelled)
+        })?;
+        Ok(Reply {
+            text,
+            is_complete,
+            tokens: WireTokens {
+                prompt: all.len() as u64,
+                prompt_reused: reused as u64,
+                prompt_prefix: prefix_length as u64,
+                generated,
+            },
+            timings,
+        })
+    }
+
+    /// Nothing is ever cut: a schema with its end missing would give wrong answers that look right.
+    fn check_fits(&self, prompt_tokens: usize, max_tokens: u32) -> Result<(), Error> {
+        let context_tokens = self.context.n_ctx() as usize;
+        if prompt_tokens + max_tokens as usize <= context_tokens {
+            return Ok(());
+        }
+        Err(Error::new(
+            Code::GeneratorFailed,
+            format!(
+                "the prompt of {prompt_tokens} tokens and a reply of up to {max_tokens} do not fit the model's \
+                 context of {context_tokens} tokens"
+            ),
+        )
+        .with_hint("show the model fewer tables, or choose a larger context"))
+    }
+
+    /// Brings the context to the longest known beginning of `all` and returns its length. At least one token is left to
+    /// evaluate: the model's next token is read off the last one.
+    fn reuse(&mut self, all: &[LlamaToken], prefix_length: usize, timings: &mut Timings) -> usize {
+        let key = self.key(&all[..prefix_length]);
+        let mut common = common_length(&self.held, all);
+        if common < prefix_length
+            && timed(&mut timings.restore_ms, || {
+                self.restore(&key, &all[..prefix_length])
+            })
+        {
+            common = prefix_length;
+        } else if !self.offered.contains(&key) {
+            // The prefix can only be kept while the context holds nothing beyond it.
+            common = common.min(prefix_length);
+        }
+        common = common.min(all.len() - 1);
+        self.cut(common)
+    }
+
+    /// Removes all but the first `length` tokens and returns how many are left: none, if the model cannot do that.
+    fn cut(&mut self, length: usize) -> usize {
+        let position = u32::try_from(length).unwrap_or(0);
+        let is_cut = length > 0
+            && self
+                .context
+                .kv_cache_seq_rm(SEQUENCE, Some(position), None)
+                .is_ok();
+        if !is_cut {
+            self.context.clear_kv_cache();
+            self.held.clear();
+        }
+        self.held.truncate(length);
+        self.held.len()
+    }
+
+    /// Evaluates tokens after those held.
+    fn evaluate(
+        &mut self,
+        tokens: &[LlamaToken],
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<(), Error> {
+        let last = tokens.len().saturating_sub(1);
+        for (chunk_index, chunk) in tokens.chunks(self.batch_tokens).enumerate() {
+            if is_cancelled() {
+                return Err(Error::new(Code::Cancelled, "the question was cancelled"));
+            }
+            self.batch.clear();
+            for (offset, token) in chunk.iter().enumerate() {
+                let position = i32::try_from(self.held.len() + offset).unwrap_or(i32::MAX);
+                let is_last = chunk_index * self.batch_tokens + offset == last;
+                self.batch
+                    .add(*token, position, &[SEQUENCE], is_last)
+                    .map_err(failed)?;
+            }
+            if let Err(error) = self.context.decode(&mut self.batch) {
+                self.cut(0);
+                return Err(failed(error));
+            }
+            self.held.extend(chunk);
+        }
+        Ok(())
+    }
+
+    /// Generates after a prompt that was just evaluated. Returns text, number of tokens, and whether it ended by itself.
+    fn continue_greedily(
+        &mut self,
+        max_tokens: u32,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<(String, u64, bool), Error> {
+        let vocab = self.model.vocab();
+        let mut bytes = Vec::new();
+        let mut generated = 0;
+        let is_complete = loop {
+            if generated == u64::from(max_tokens) {
+                break false;
+            }
+            let token = self.likeliest()?;
+            if vocab.is_eog(token) {
+                break true;
+            }
+            generated += 1;
+            bytes.extend(vocab.token_to_piece(token, false, None));
+            if has_closed_fence(&bytes) {
+                break true;
+            }
+            self.evaluate(&[token], is_cancelled)?;
+        };
+        Ok((
+            String::from_utf8_lossy(&bytes).into_owned(),
+            generated,
+            is_complete,
+        ))
+    }
+
+    /// Returns the likeliest next token; the lower number of two that are equal.
+    fn likeliest(&self) -> Result<LlamaToken, Error> {
+        let logits = self.context.get_logits_ith(self.batch.n_tokens() - 1);
+        let mut best = None;
+        let mut best_logit = f32::NEG_INFINITY;
+        for (id, logit) in (0..).zip(logits) {
+            if *logit > best_logit {
+                (best, best_logit) = (Some(LlamaToken(id)), *logit);
+            }
+        }
+        best.ok_or_else(|| failed("no token has a probability"))
+    }
+
+    // -----------------------------------------------------------------------------------------------------------------
+    // Kept states
+
+    fn key(&self, prefix: &[LlamaToken]) -> Key {
+        let mut hasher = self.key_base.clone();
+        for token in prefix {
+            hasher.update(&token.0.to_le_bytes());
+        }
+        *hasher.finalize().as_bytes()
+    }
+
+    /// Keeps the state of what the context holds now. Failing only costs time later.
+    fn keep(&mut self, key: Key) {
+        self.offered.insert(key);
+        self.keep_in_memory(key);
+        let Some(disk) = &self.disk else { return };
+        let kept = disk.put(&key, |path| {
+            self.context
+                .state_seq_save_file(path, SEQUENCE, &self.held)
+                .map(drop)
+                .map_err(std::io::Error::other)
+        });
+        if let Err(error) = kept {
+            tracing::warn!(%error, "a prefix state could not be kept on disk");
+        }
+    }
+
+    fn keep_in_memory(&mut self, key: Key) {
+        let state = self
+            .context
+            .state_seq_get(SEQUENCE, LlamaStateSeqFlags::empty());
+        match state {
+            Ok(state) => {
+                let size_bytes = state.byte_len() as u64;
+                self.memory.put(key, state, size_bytes);
+            }
+            Err(error) => tracing::warn!(%error, "a prefix state could not be kept in memory"),
+        }
+    }
+
+    /// Brings the context to the state of `prefix`, if it was kept.
+    fn restore(&mut self, key: &Key, prefix: &[LlamaToken]) -> bool {
+        if let Some(state) = self.memory.get(key) {
+            // Half a restored state is worse than none.
+            self.context.clear_kv_cache();
+            self.held.clear();
+            if self.context.state_seq_set(state, SEQUENCE).is_ok() && self.is_at(prefix.len()) {
+                self.held = prefix.to_vec();
+                return true;
+            }
+            self.context.clear_kv_cache();
+            self.memory.remove(key);
+        }
+        let Some(path) = self.disk.as_ref().and_then(|disk| disk.find(key)) else {
+            return false;
+        };
+        self.context.clear_kv_cache();
+        self.held.clear();
+        let loaded = self
+            .context
+            .state_seq_load_file(path, SEQUENCE, prefix.len());
+        if loaded.is_ok_and(|(tokens, _)| tokens == prefix) && self.is_at(prefix.len()) {
+            self.held = prefix.to_vec();
+            self.offered.insert(*key);
+            self.keep_in_memory(*key);
+            return true;
+        }
+        self.context.clear_kv_cache();
+        if let Some(disk) = &self.disk {
+            disk.remove(key);
+        }
+        false
+    }
+
+    fn is_at(&self, length: usize) -> bool {
+        i64::from(self.context.kv_cache_seq_pos_max(SEQUENCE)) + 1 == length as i64
+    }
+}
+
+fn failed(cause: impl std::fmt::Display) -> Error {
+    Error::new(Code::GeneratorFailed, "the local model failed").with_cause(cause)
+}
+
+fn timed<T>(total_ms: &mut f64, work: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = work();
+    *total_ms += start.elapsed().as_secs_f64() * 1000.0;
+    result
+}
+
+fn common_length(one: &[LlamaToken], other: &[LlamaToken]) -> usize {
+    one.iter().zip(other).take_while(|(a, b)| a == b).count()
+}
+
+/// Says whether a code fence was opened and closed: nothing after it is of use, and every token costs time.
+fn has_closed_fence(text: &[u8]) -> bool {
+    const FENCE: &[u8] = b"```";
+    let find = |text: &[u8]| text.windows(FENCE.len()).position(|window| window == FENCE);
+    let Some(opening) = find(text) else {
+        return false;
+    };
+    let inside = &text[opening + FENCE.len()..];
+    let Some(line_end) = inside.iter().position(|byte| *byte == b'\n') else {
+        return false;
+    };
+    find(&inside[line_end..]).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fence_is_closed_by_a_second_one_on_a_later_line() {
+        let check = |text: &str, expected| {
+            assert_eq!(has_closed_fence(text.as_bytes()), expected, "{text}")
+        };
+        check("SELECT 1", false);
+        check("```sql", false);
+        check("```sql\nSELECT 1\n", false);
+        check("```sql\nSELECT 1\n``", false);
+        check("```sql\nSELECT 1\n```", true);
+        check("Here:\n```\nSELECT 1```", true);
+        check("``````", false);
+    }
+
+    #[test]
+    fn the_build_in_the_key_is_the_build_linked() {
+        let lock = include_str!("../../../../Cargo.lock");
+        for part in LLAMA_BUILD.split(", ") {
+            let (name, version) = part.split_once(' ').expect("a name and a version");
+            let entry = format!("name = \"{name}\"\nversion = \"{version}\"\n");
+            assert!(lock.contains(&entry), "{part} is not what Cargo.lock has");
+        }
+    }
+}

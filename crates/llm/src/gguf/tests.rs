@@ -1,0 +1,298 @@
+//! The side of Assay, with workers that misbehave. The child processes are this test program itself, told by a variable
+//! to be a worker.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::io::{Stdin, Stdout};
+use std::time::Duration;
+
+use super::protocol::{Order, PREAMBLE, Report, WireError, WireTokens, read_frame, write_frame};
+use super::*;
+
+const ROLE: &str = "ASSAY_TEST_WORKER";
+
+/// Not a test of its own: the entry of the child processes.
+#[test]
+fn worker_entry() {
+    let (mut orders, mut reports) = (std::io::stdin(), std::io::stdout());
+    match std::env::var(ROLE).as_deref() {
+        Ok("fake") => act(&mut orders, &mut reports),
+        Ok("real") => worker::run(orders, reports).unwrap(),
+        Ok("unfit") => {
+            use std::io::Write;
+            reports.write_all(PREAMBLE).unwrap();
+            read_frame::<Order>(&mut orders).unwrap();
+            let error = Error::new(Code::InvalidModel, "not a model");
+            write_frame(&mut reports, &Report::Unfit(error.into())).unwrap();
+        }
+        _ => {}
+    }
+}
+
+/// A worker whose behaviour the question decides.
+fn act(orders: &mut Stdin, reports: &mut Stdout) {
+    use std::io::Write;
+    reports.write_all(PREAMBLE).unwrap();
+    while let Some(order) = read_frame(orders).unwrap() {
+        match order {
+            Order::Start(_) => write_frame(reports, &Report::Ready { load_ms: 0 }).unwrap(),
+            Order::Generate { prompt, .. } if prompt.tail == "crash" => std::process::abort(),
+            Order::Generate { prompt, .. } if matches!(prompt.tail.as_str(), "slow" | "deaf") => {
+                // Only a cancel ends the slow one; the deaf one does not hear it.
+                let next = read_frame(orders).unwrap();
+                if let Some(Order::Cancel { id }) = next
+                    && prompt.tail == "slow"
+                {
+                    let error = WireError::from(Error::new(Code::Cancelled, "cancelled"));
+                    write_frame(reports, &Report::Failed { id, error }).unwrap();
+                }
+            }
+            Order::Generate { id, prompt, .. } => {
+                let text = if prompt.tail == "variables" {
+                    let names = std::env::vars().map(|(name, _)| name);
+                    names.collect::<Vec<_>>().join(" ")
+                } else {
+                    format!("you said {}", prompt.tail)
+                };
+                let tokens = WireTokens {
+                    prompt: 4,
+                    prompt_reused: 3,
+                    prompt_prefix: 2,
+                    generated: 1,
+                };
+                let reply = Reply {
+                    text,
+                    is_complete: true,
+                    tokens,
+                    timings: Timings::default(),
+                };
+                write_frame(reports, &Report::Done { id, reply }).unwrap();
+            }
+            Order::Cancel { .. } => {}
+        }
+    }
+}
+
+fn command(role: &str) -> WorkerCommand {
+    WorkerCommand {
+        program: std::env::current_exe().unwrap(),
+        args: ["gguf::tests::worker_entry", "--exact", "--nocapture"]
+            .map(OsString::from)
+            .to_vec(),
+        envs: vec![(ROLE.into(), role.into())],
+    }
+}
+
+/// A generator with a worker of this role, and the folder of its file, which is no more than a header.
+fn generator(role: &str, queue_limit: usize) -> (GgufGenerator, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.gguf");
+    let mut header = b"GGUF".to_vec();
+    header.extend(3_u32.to_le_bytes());
+    header.extend([0; 16]);
+    std::fs::write(&path, header).unwrap();
+    let mut settings = GgufSettings::new(path);
+    settings.worker = Some(command(role));
+    settings.queue_limit = queue_limit;
+    (GgufGenerator::open(settings).unwrap(), folder)
+}
+
+fn prompt(tail: &str) -> Prompt {
+    Prompt {
+        system: String::new(),
+        schema: String::new(),
+        tail: tail.to_owned(),
+    }
+}
+
+fn limits(timeout: Duration) -> GenerationLimits {
+    GenerationLimits {
+        max_tokens: 10,
+        timeout,
+    }
+}
+
+async fn ask(generator: &GgufGenerator, tail: &str) -> Result<Generation, Error> {
+    generator
+        .generate(&prompt(tail), &limits(Duration::from_secs(30)))
+        .await
+}
+
+/// Waits until `is_so`, at most ten seconds.
+async fn eventually(mut is_so: impl FnMut() -> bool) -> bool {
+    for _ in 0..1000 {
+        if is_so() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    false
+}
+
+/// A process that has ended but was not waited for is still there.
+#[cfg(target_os = "linux")]
+fn is_there(process: u32) -> bool {
+    std::path::Path::new(&format!("/proc/{process}")).exists()
+}
+
+#[tokio::test]
+async fn a_reply_comes_with_its_token_counts() {
+    let (generator, _folder) = generator("fake", 0);
+    let reply = ask(&generator, "hello").await.unwrap();
+    assert_eq!(reply.text, "you said hello");
+    assert_eq!((reply.tokens.prompt, reply.tokens.prompt_reused), (4, 3));
+    assert_eq!((reply.tokens.prompt_prefix, reply.tokens.generated), (2, 1));
+}
+
+#[tokio::test]
+async fn a_crash_costs_one_answer() {
+    let (generator, _folder) = generator("fake", 0);
+    generator.warm().await.unwrap();
+    let first = generator.worker_id().unwrap();
+    assert_eq!(
+        ask(&generator, "crash").await.unwrap_err().code(),
+        Code::GeneratorFailed
+    );
+    assert_eq!(
+        ask(&generator, "again").await.unwrap().text,
+        "you said again"
+    );
+    assert_ne!(generator.worker_id().unwrap(), first);
+    #[cfg(target_os = "linux")]
+    assert!(!is_there(first));
+}
+
+#[tokio::test]
+async fn a_full_queue_is_busy_and_a_free_place_is_not() {
+    let (generator, _folder) = generator("fake", 0);
+    generator.warm().await.unwrap();
+    let mut slow = Box::pin(ask(&generator, "slow"));
+    assert!(futures::poll!(slow.as_mut()).is_pending());
+    assert_eq!(
+        ask(&generator, "hello").await.unwrap_err().code(),
+        Code::GeneratorBusy
+    );
+    drop(slow);
+    assert!(ask(&generator, "hello").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_deadline_cancels_and_the_worker_stays() {
+    let (generator, _folder) = generator("fake", 0);
+    generator.warm().await.unwrap();
+    let worker = generator.worker_id();
+    let late = generator
+        .generate(&prompt("slow"), &limits(Duration::from_millis(50)))
+        .await;
+    assert_eq!(late.unwrap_err().code(), Code::GeneratorTimeout);
+    assert_eq!(
+        ask(&generator, "hello").await.unwrap().text,
+        "you said hello"
+    );
+    assert_eq!(generator.worker_id(), worker);
+}
+
+#[tokio::test]
+async fn waiting_in_the_queue_counts_against_the_deadline() {
+    let (generator, _folder) = generator("fake", 1);
+    generator.warm().await.unwrap();
+    let mut slow = Box::pin(ask(&generator, "slow"));
+    assert!(futures::poll!(slow.as_mut()).is_pending());
+    let waiting = generator
+        .generate(&prompt("hello"), &limits(Duration::from_millis(50)))
+        .await;
+    assert_eq!(waiting.unwrap_err().code(), Code::GeneratorTimeout);
+}
+
+#[tokio::test]
+async fn a_dropped_question_cancels_and_the_worker_stays() {
+    let (generator, _folder) = generator("fake", 0);
+    generator.warm().await.unwrap();
+    let worker = generator.worker_id();
+    let dropped = tokio::time::timeout(Duration::from_millis(50), ask(&generator, "slow")).await;
+    assert!(dropped.is_err());
+    assert!(ask(&generator, "hello").await.is_ok());
+    assert_eq!(generator.worker_id(), worker);
+}
+
+#[tokio::test]
+async fn a_worker_deaf_to_a_cancel_is_replaced() {
+    let (generator, _folder) = generator("fake", 0);
+    generator.warm().await.unwrap();
+    let worker = generator.worker_id();
+    let late = generator
+        .generate(&prompt("deaf"), &limits(Duration::from_millis(50)))
+        .await;
+    assert_eq!(late.unwrap_err().code(), Code::GeneratorTimeout);
+    assert!(ask(&generator, "hello").await.is_ok());
+    assert_ne!(generator.worker_id(), worker);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_worker_ends_with_the_generator_and_leaves_no_zombie() {
+    let (generator, _folder) = generator("fake", 0);
+    generator.warm().await.unwrap();
+    let worker = generator.worker_id().unwrap();
+    assert!(is_there(worker));
+    drop(generator);
+    assert!(eventually(|| !is_there(worker)).await);
+}
+
+#[tokio::test]
+async fn a_worker_ends_when_its_parent_dies() {
+    let command = command("real");
+    // The death of a parent is the end of the pipe it held.
+    let mut child = std::process::Command::new(command.program)
+        .args(command.args)
+        .envs(command.envs)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(child.stdin.take());
+    assert!(eventually(|| child.try_wait().unwrap().is_some()).await);
+    assert!(child.wait().unwrap().success());
+}
+
+#[tokio::test]
+async fn a_worker_inherits_no_variable_that_it_does_not_need() {
+    let (generator, _folder) = generator("fake", 0);
+    let names = ask(&generator, "variables").await.unwrap().text;
+    let allowed = [
+        "RUST_LOG",
+        "RUST_BACKTRACE",
+        "NO_COLOR",
+        "TMPDIR",
+        "LD_LIBRARY_PATH",
+        ROLE,
+    ];
+    assert!(
+        std::env::var_os("PATH").is_some(),
+        "there is something to keep away"
+    );
+    for name in names.split_whitespace() {
+        assert!(allowed.contains(&name), "the worker sees {name}");
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_cannot_be_loaded_is_an_error_every_time() {
+    let (generator, _folder) = generator("unfit", 0);
+    for _ in 0..2 {
+        assert_eq!(
+            ask(&generator, "hello").await.unwrap_err().code(),
+            Code::InvalidModel
+        );
+    }
+    assert_eq!(generator.worker_id(), None);
+}
+
+#[tokio::test]
+async fn a_program_that_is_no_worker_is_an_error() {
+    let (generator, _folder) = generator("none of the above", 0);
+    assert_eq!(
+        ask(&generator, "hello").await.unwrap_err().code(),
+        Code::GeneratorFailed
+    );
+}

@@ -1,0 +1,207 @@
+//! Every variable, once: the command line, the environment, `.env` and the documentation all come from here.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+/// The text of each variable as given; a flag wins over the environment, the environment over `.env`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Settings (also environment variables, also in .env)")]
+pub struct EnvVars {
+    /// Folder for everything Assay writes.
+    #[arg(long, env = "DATA_DIR", global = true, hide_short_help = true)]
+    pub data_dir: Option<String>,
+
+    /// System store to connect to; PostgreSQL is not supported yet.
+    #[arg(long, env = "DATABASE_URL", global = true, hide = true, hide_env_values = true)]
+    pub database_url: Option<String>,
+
+    /// Kind of system store: `sqlite`.
+    #[arg(long, env = "DB_TYPE", global = true, hide_short_help = true)]
+    pub db_type: Option<String>,
+
+    /// File of the system store; `system.db` in DATA_DIR.
+    #[arg(long, env = "SQLITE_DB_PATH", global = true, hide_short_help = true)]
+    pub sqlite_db_path: Option<String>,
+
+    /// `true`: a target must be there. `false`: run without one. Unset: use one if it is found.
+    #[arg(long, env = "ENABLE_TARGET_DB", global = true, hide_short_help = true)]
+    pub enable_target_db: Option<String>,
+
+    /// The original, as `sqlite:////absolute.db`, `sqlite:///relative.db` or a path.
+    #[arg(long, env = "TARGET_DATABASE_URL", global = true, hide_short_help = true)]
+    pub target_database_url: Option<String>,
+
+    /// The original as a path; `./mydb.db` if there is one.
+    #[arg(long, env = "TARGET_DB_SOURCE", global = true, hide_short_help = true)]
+    pub target_db_source: Option<String>,
+
+    /// The working copy; `target/vanna_db.db` in DATA_DIR.
+    #[arg(long, env = "TARGET_DB_PATH", global = true, hide_short_help = true)]
+    pub target_db_path: Option<String>,
+
+    /// With no original: generate the demo company and use it as the original.
+    #[arg(long, env = "SEED_DEMO_DATA", global = true, hide_short_help = true)]
+    pub seed_demo_data: Option<String>,
+
+    /// Language model: `gguf` (local), `openai` (any compatible server), `anthropic`.
+    #[arg(long, env = "LLM_PROVIDER", global = true, hide_short_help = true)]
+    pub llm_provider: Option<String>,
+
+    /// Base URL of a remote model's server.
+    #[arg(long, env = "LLM_BASE_URL", global = true, hide_short_help = true)]
+    pub llm_base_url: Option<String>,
+
+    /// A remote model's name; for `gguf` the name of a pinned model or the path of a file.
+    #[arg(long, env = "LLM_MODEL", global = true, hide_short_help = true)]
+    pub llm_model: Option<String>,
+
+    /// Key of a remote model; also as LLM_API_KEY_FILE.
+    #[arg(long, env = "LLM_API_KEY", global = true, hide_short_help = true, hide_env_values = true)]
+    pub llm_api_key: Option<String>,
+
+    /// File that holds LLM_API_KEY.
+    #[arg(long, env = "LLM_API_KEY_FILE", global = true, hide = true)]
+    pub llm_api_key_file: Option<String>,
+
+    /// What a remote model may see of the data: `none`, `samples`, `all`.
+    #[arg(long, env = "LLM_SEND_VALUES", global = true, hide_short_help = true)]
+    pub llm_send_values: Option<String>,
+
+    /// Threads of the local model; one for each physical core.
+    #[arg(long, env = "LLM_THREADS", global = true, hide_short_help = true)]
+    pub llm_threads: Option<String>,
+
+    /// Tokens of prompt and reply together that the local model holds; 8192.
+    #[arg(long, env = "LLM_CONTEXT_TOKENS", global = true, hide_short_help = true)]
+    pub llm_context_tokens: Option<String>,
+
+    /// Folder for model files and prefix states; the user's cache folder.
+    #[arg(long, env = "ASSAY_CACHE_DIR", global = true, hide_short_help = true)]
+    pub assay_cache_dir: Option<String>,
+
+    /// E-mail address of the first administrator; `admin@localhost`.
+    #[arg(long, env = "INIT_ADMIN_EMAIL", global = true, hide_short_help = true)]
+    pub init_admin_email: Option<String>,
+
+    /// Other name of INIT_ADMIN_EMAIL.
+    #[arg(long, env = "INIT_ADMIN_USERNAME", global = true, hide = true)]
+    pub init_admin_username: Option<String>,
+
+    /// Password of the first administrator; a random one, shown once. Also as INIT_ADMIN_PASSWORD_FILE.
+    #[arg(long, env = "INIT_ADMIN_PASSWORD", global = true, hide_short_help = true, hide_env_values = true)]
+    pub init_admin_password: Option<String>,
+
+    /// File that holds INIT_ADMIN_PASSWORD.
+    #[arg(long, env = "INIT_ADMIN_PASSWORD_FILE", global = true, hide = true)]
+    pub init_admin_password_file: Option<String>,
+
+    /// Signs sessions, at least 32 bytes; generated once into DATA_DIR. Also as JWT_SECRET_FILE.
+    #[arg(long, env = "JWT_SECRET", global = true, hide_short_help = true, hide_env_values = true)]
+    pub jwt_secret: Option<String>,
+
+    /// File that holds JWT_SECRET.
+    #[arg(long, env = "JWT_SECRET_FILE", global = true, hide = true)]
+    pub jwt_secret_file: Option<String>,
+
+    /// Address and port to serve on; `127.0.0.1:8000`.
+    #[arg(long, env = "LISTEN", global = true, hide_short_help = true)]
+    pub listen: Option<String>,
+
+    /// Seconds that one statement may take; 30.
+    #[arg(long, env = "QUERY_TIMEOUT_SECONDS", global = true, hide_short_help = true)]
+    pub query_timeout_seconds: Option<String>,
+
+    /// Rows that one answer may have; 10000.
+    #[arg(long, env = "QUERY_MAX_ROWS", global = true, hide_short_help = true)]
+    pub query_max_rows: Option<String>,
+
+    /// Seconds that one generation may take, waiting included; 120.
+    #[arg(long, env = "GENERATION_TIMEOUT_SECONDS", global = true, hide_short_help = true)]
+    pub generation_timeout_seconds: Option<String>,
+}
+
+/// What is wrong with one variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The variable's name.
+    pub variable: &'static str,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+/// Collects faults while settings are read, so that all are reported at once.
+#[derive(Debug, Default)]
+pub struct Faults(pub Vec<Fault>);
+
+impl Faults {
+    pub fn add(&mut self, variable: &'static str, message: impl Into<String>) {
+        self.0.push(Fault {
+            variable,
+            message: message.into(),
+        });
+    }
+
+    /// Reads a switch; `None` when unset.
+    pub fn switch(&mut self, variable: &'static str, text: Option<&String>) -> Option<bool> {
+        match given(text)?.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Some(true),
+            "false" | "0" | "no" | "off" => Some(false),
+            other => {
+                self.add(variable, format!("`{other}` is neither `true` nor `false`"));
+                None
+            }
+        }
+    }
+
+    /// Reads a whole number within bounds; `default` when unset.
+    pub fn number(
+        &mut self,
+        variable: &'static str,
+        text: Option<&String>,
+        default: u64,
+        bounds: std::ops::RangeInclusive<u64>,
+    ) -> u64 {
+        let Some(text) = given(text) else {
+            return default;
+        };
+        match text.parse() {
+            Ok(number) if bounds.contains(&number) => number,
+            _ => {
+                let (low, high) = (bounds.start(), bounds.end());
+                self.add(variable, format!("`{text}` is not a whole number from {low} to {high}"));
+                default
+            }
+        }
+    }
+
+    /// Reads a secret from its variable or from the file named by its `_FILE` twin.
+    pub fn secret(
+        &mut self,
+        variable: &'static str,
+        text: Option<&String>,
+        file: Option<&String>,
+    ) -> Option<String> {
+        if let Some(text) = given(text) {
+            return Some(text.to_owned());
+        }
+        let path = given(file)?;
+        match std::fs::read_to_string(path) {
+            Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()).filter(|text| !text.is_empty()),
+            Err(fault) => {
+                self.add(variable, format!("the file `{path}` cannot be read: {fault}"));
+                None
+            }
+        }
+    }
+}
+
+/// Returns the text of a variable; an empty value is an unset one.
+pub fn given(text: Option<&String>) -> Option<&str> {
+    text.map(|text| text.trim()).filter(|text| !text.is_empty())
+}
+
+/// Returns the path of a variable.
+pub fn given_path(text: Option<&String>) -> Option<PathBuf> {
+    given(text).map(|text| Path::new(text).to_owned())
+}

@@ -1,0 +1,348 @@
+//! Settings: read once at start, every fault reported at once with its variable's name.
+
+mod env_vars;
+mod target;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use engine::accounts::Email;
+use engine::ports::{GenerationLimits, QueryLimits};
+use engine::prompt::SendValues;
+
+pub use env_vars::{EnvVars, Fault};
+use env_vars::{Faults, given, given_path};
+pub use target::TargetSource;
+
+/// Everything that can be set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Folder for everything Assay writes.
+    pub data_dir: PathBuf,
+    /// File of the system store.
+    pub system_store: PathBuf,
+    /// The business data.
+    pub target: TargetSettings,
+    /// The language model.
+    pub llm: LlmSettings,
+    /// Sessions and the first administrator.
+    pub auth: AuthSettings,
+    /// Where to serve.
+    pub listen: SocketAddr,
+    /// Bounds on one statement.
+    pub query: QueryLimits,
+    /// Bounds on one generation.
+    pub generation: GenerationLimits,
+}
+
+/// The business data.
+#[derive(Debug, Clone)]
+pub struct TargetSettings {
+    /// Where it comes from.
+    pub source: TargetSource,
+    /// Where the copy in service can be opened.
+    pub working_copy: PathBuf,
+    /// Copies of files asked by name.
+    pub copies: PathBuf,
+}
+
+/// The language model.
+#[derive(Debug, Clone)]
+pub struct LlmSettings {
+    /// Which.
+    pub provider: LlmProvider,
+    /// The cache folder of models and prefix states; `None` when no home folder is known.
+    pub cache_dir: Option<PathBuf>,
+    /// What a remote model may see of the data.
+    pub send_values: SendValues,
+}
+
+/// Which language model.
+#[derive(Clone)]
+pub enum LlmProvider {
+    /// A local file.
+    Gguf {
+        /// A pinned model's name or a path; `None` is the default model.
+        model: Option<String>,
+        /// Threads; `None` is one for each physical core.
+        threads: Option<u32>,
+        /// Tokens of prompt and reply together.
+        context_tokens: u32,
+    },
+    /// A server.
+    Remote {
+        /// `openai` or `anthropic`.
+        kind: String,
+        /// Its base URL; `None` is the provider's own.
+        base_url: Option<String>,
+        /// The model's name.
+        model: String,
+        /// The key.
+        api_key: Option<String>,
+    },
+}
+
+/// Keys are never printed.
+impl std::fmt::Debug for LlmProvider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            LlmProvider::Gguf { model, .. } => write!(f, "gguf {model:?}"),
+            LlmProvider::Remote { kind, base_url, model, .. } => write!(f, "{kind} {base_url:?} {model}"),
+        }
+    }
+}
+
+/// Sessions and the first administrator.
+#[derive(Clone)]
+pub struct AuthSettings {
+    /// Address of the first administrator.
+    pub admin_email: Email,
+    /// Password of the first administrator; `None` is a random one.
+    pub admin_password: Option<String>,
+    /// Signs sessions; `None` is one generated once into the data folder.
+    pub jwt_secret: Option<String>,
+    /// How long a session lasts.
+    pub session_lifetime: Duration,
+}
+
+impl std::fmt::Debug for AuthSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ***", self.admin_email.as_str())
+    }
+}
+
+impl Settings {
+    /// Reads all variables; `default_data_dir` serves when DATA_DIR is unset.
+    ///
+    /// # Errors
+    ///
+    /// Every fault there is.
+    pub fn read(vars: &EnvVars, default_data_dir: Option<&Path>) -> Result<Self, Vec<Fault>> {
+        let mut faults = Faults::default();
+        let data_dir = given_path(vars.data_dir.as_ref())
+            .or_else(|| default_data_dir.map(Path::to_owned))
+            .or_else(platform_data_dir)
+            .unwrap_or_else(|| {
+                faults.add("DATA_DIR", "there is no home folder to choose a default in; name a folder");
+                PathBuf::new()
+            });
+        let settings = Self {
+            system_store: system_store(vars, &data_dir, &mut faults),
+            target: target::read(vars, &data_dir, &mut faults),
+            llm: llm(vars, &mut faults),
+            auth: auth(vars, &mut faults),
+            listen: listen(vars, &mut faults),
+            query: QueryLimits {
+                timeout: Duration::from_secs(faults.number(
+                    "QUERY_TIMEOUT_SECONDS",
+                    vars.query_timeout_seconds.as_ref(),
+                    30,
+                    1..=3_600,
+                )),
+                max_rows: usize::try_from(faults.number(
+                    "QUERY_MAX_ROWS",
+                    vars.query_max_rows.as_ref(),
+                    10_000,
+                    1..=10_000_000,
+                ))
+                .unwrap_or(usize::MAX),
+                ..QueryLimits::default()
+            },
+            generation: GenerationLimits {
+                timeout: Duration::from_secs(faults.number(
+                    "GENERATION_TIMEOUT_SECONDS",
+                    vars.generation_timeout_seconds.as_ref(),
+                    120,
+                    1..=3_600,
+                )),
+                ..GenerationLimits::default()
+            },
+            data_dir,
+        };
+        if faults.0.is_empty() { Ok(settings) } else { Err(faults.0) }
+    }
+}
+
+fn system_store(vars: &EnvVars, data_dir: &Path, faults: &mut Faults) -> PathBuf {
+    const LATER: &str = "PostgreSQL as the system store is not supported yet; leave it unset to use SQLite";
+    if given(vars.database_url.as_ref()).is_some() {
+        faults.add("DATABASE_URL", LATER);
+    }
+    match given(vars.db_type.as_ref()).map(str::to_ascii_lowercase).as_deref() {
+        None | Some("sqlite") => {}
+        Some("postgresql") => faults.add("DB_TYPE", LATER),
+        Some(other) => faults.add("DB_TYPE", format!("`{other}` is not a kind of system store; use `sqlite`")),
+    }
+    given_path(vars.sqlite_db_path.as_ref()).unwrap_or_else(|| data_dir.join("system.db"))
+}
+
+fn llm(vars: &EnvVars, faults: &mut Faults) -> LlmSettings {
+    let model = given(vars.llm_model.as_ref()).map(str::to_owned);
+    let api_key = faults.secret("LLM_API_KEY", vars.llm_api_key.as_ref(), vars.llm_api_key_file.as_ref());
+    let provider = match given(vars.llm_provider.as_ref()).map(str::to_ascii_lowercase).as_deref() {
+        None | Some("gguf") => {
+            let threads = faults.number("LLM_THREADS", vars.llm_threads.as_ref(), 0, 0..=512);
+            let tokens =
+                faults.number("LLM_CONTEXT_TOKENS", vars.llm_context_tokens.as_ref(), 8_192, 1_024..=131_072);
+            LlmProvider::Gguf {
+                model,
+                threads: u32::try_from(threads).ok().filter(|threads| *threads > 0),
+                context_tokens: u32::try_from(tokens).unwrap_or(8_192),
+            }
+        }
+        Some(kind @ ("openai" | "anthropic")) => LlmProvider::Remote {
+            kind: kind.to_owned(),
+            base_url: given(vars.llm_base_url.as_ref()).map(str::to_owned),
+            model: model.unwrap_or_else(|| {
+                faults.add("LLM_MODEL", format!("LLM_PROVIDER is `{kind}`; name the model it should use"));
+                String::new()
+            }),
+            api_key,
+        },
+        Some(other) => {
+            faults.add("LLM_PROVIDER", format!("`{other}` is not known; use `gguf`, `openai` or `anthropic`"));
+            LlmProvider::Gguf {
+                model: None,
+                threads: None,
+                context_tokens: 8_192,
+            }
+        }
+    };
+    let send_values = match given(vars.llm_send_values.as_ref()) {
+        None => SendValues::None,
+        Some(text) => SendValues::parse(text).unwrap_or_else(|| {
+            faults.add("LLM_SEND_VALUES", format!("`{text}` is not `none`, `samples` or `all`"));
+            SendValues::None
+        }),
+    };
+    LlmSettings {
+        provider,
+        cache_dir: llm::pull::cache_dir(|name| match name {
+            "ASSAY_CACHE_DIR" => vars.assay_cache_dir.clone().map(Into::into),
+            other => std::env::var_os(other),
+        }),
+        send_values,
+    }
+}
+
+fn auth(vars: &EnvVars, faults: &mut Faults) -> AuthSettings {
+    let email = given(vars.init_admin_email.as_ref())
+        .or(given(vars.init_admin_username.as_ref()))
+        .unwrap_or("admin@localhost");
+    let admin_email = Email::parse(email).unwrap_or_else(|fault| {
+        faults.add("INIT_ADMIN_EMAIL", fault.message());
+        Email::parse("admin@localhost").expect("the default is an address")
+    });
+    let admin_password = faults.secret(
+        "INIT_ADMIN_PASSWORD",
+        vars.init_admin_password.as_ref(),
+        vars.init_admin_password_file.as_ref(),
+    );
+    if admin_password.as_ref().is_some_and(|password| password.len() > 72) {
+        faults.add("INIT_ADMIN_PASSWORD", "bcrypt takes at most 72 bytes; choose a shorter password");
+    }
+    let jwt_secret = faults.secret("JWT_SECRET", vars.jwt_secret.as_ref(), vars.jwt_secret_file.as_ref());
+    if jwt_secret.as_ref().is_some_and(|secret| secret.len() < 32) {
+        faults.add("JWT_SECRET", "it must have at least 32 bytes; leave it unset to have one generated");
+    }
+    AuthSettings {
+        admin_email,
+        admin_password,
+        jwt_secret,
+        session_lifetime: Duration::from_secs(12 * 60 * 60),
+    }
+}
+
+fn listen(vars: &EnvVars, faults: &mut Faults) -> SocketAddr {
+    let text = given(vars.listen.as_ref()).unwrap_or("127.0.0.1:8000");
+    text.parse().unwrap_or_else(|_| {
+        faults.add("LISTEN", format!("`{text}` is not an address and port such as 127.0.0.1:8000"));
+        SocketAddr::from(([127, 0, 0, 1], 8000))
+    })
+}
+
+/// Returns the user's data folder, by the XDG base directory specification.
+fn platform_data_dir() -> Option<PathBuf> {
+    let absolute = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
+        .map(|folder| folder.join("assay"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vars(change: impl FnOnce(&mut EnvVars)) -> EnvVars {
+        let mut vars = EnvVars {
+            data_dir: Some("/data".into()),
+            ..EnvVars::default()
+        };
+        change(&mut vars);
+        vars
+    }
+
+    #[test]
+    fn nothing_configured_is_a_whole_system() {
+        let settings = Settings::read(&vars(|_| ()), None).unwrap();
+        assert_eq!(settings.system_store, Path::new("/data/system.db"));
+        assert_eq!(settings.target.working_copy, Path::new("/data/target/vanna_db.db"));
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:8000");
+        assert!(matches!(settings.llm.provider, LlmProvider::Gguf { model: None, .. }));
+    }
+
+    #[test]
+    fn all_faults_are_reported_at_once_and_an_empty_value_is_an_unset_one() {
+        let faults = Settings::read(
+            &vars(|vars| {
+                vars.listen = Some("nowhere".into());
+                vars.llm_provider = Some("openai".into());
+                vars.llm_send_values = Some("some".into());
+                vars.enable_target_db = Some("maybe".into());
+                vars.query_max_rows = Some("0".into());
+                vars.jwt_secret = Some("short".into());
+                vars.db_type = Some("postgresql".into());
+                vars.database_url = Some(" ".into());
+            }),
+            None,
+        )
+        .unwrap_err();
+        let mut names: Vec<_> = faults.iter().map(|fault| fault.variable).collect();
+        names.sort_unstable();
+        let expected = [
+            "DB_TYPE",
+            "ENABLE_TARGET_DB",
+            "JWT_SECRET",
+            "LISTEN",
+            "LLM_MODEL",
+            "LLM_SEND_VALUES",
+            "QUERY_MAX_ROWS",
+        ];
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn a_secret_may_stand_in_a_file_and_is_never_printed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "sk-very-secret\n").unwrap();
+        let settings = Settings::read(
+            &vars(|vars| {
+                vars.llm_provider = Some("openai".into());
+                vars.llm_model = Some("m".into());
+                vars.llm_api_key_file = Some(file.path().display().to_string());
+            }),
+            None,
+        )
+        .unwrap();
+        let LlmProvider::Remote { api_key, .. } = &settings.llm.provider else {
+            panic!("a remote provider");
+        };
+        assert_eq!(api_key.as_deref(), Some("sk-very-secret"));
+        assert!(!format!("{settings:?}").contains("sk-very-secret"));
+    }
+}

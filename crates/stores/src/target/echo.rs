@@ -1,0 +1,42 @@
+//! Finds out what SQLite would say of a text if what is hidden did not exist, by asking it: the text is prepared, and
+//! never run, in an empty database in memory that has the visible tables and columns and nothing else.
+
+use engine::policy::{VisibleSchema, quote_identifier};
+use rusqlite::config::DbConfig;
+use rusqlite::fallible_iterator::FallibleIterator;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::{Batch, Connection};
+
+use super::faults::native_message;
+
+/// Returns what SQLite finds wrong with `text`, or `None` if it finds nothing.
+pub(super) fn message_of(text: &str, visible: &VisibleSchema) -> Option<String> {
+    let connection = visible_only(visible).ok()?;
+    match Batch::new(&connection, text).next() {
+        Ok(_) => None,
+        Err(error) => Some(native_message(&error)),
+    }
+}
+
+fn visible_only(visible: &VisibleSchema) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_in_memory()?;
+    let mut schema = String::from("BEGIN;");
+    for table in visible.tables() {
+        let columns: Vec<String> = table.columns.iter().map(|column| quote_identifier(&column.name)).collect();
+        schema.push_str(&format!("CREATE TABLE {} ({});", quote_identifier(&table.name), columns.join(", ")));
+    }
+    schema.push_str("COMMIT;");
+    connection.execute_batch(&schema)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
+    for (limit, value) in super::connection::LIMITS {
+        connection.set_limit(limit, value)?;
+    }
+    connection.authorizer(Some(|context: AuthContext<'_>| match context.action {
+        AuthAction::Select | AuthAction::Recursive | AuthAction::Read { .. } | AuthAction::Function { .. } => {
+            Authorization::Allow
+        }
+        // Some pragmas take effect while they are prepared, and for the whole process.
+        _ => Authorization::Deny,
+    }))?;
+    Ok(connection)
+}

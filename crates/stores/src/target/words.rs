@@ -1,0 +1,72 @@
+//! Reads the words of an SQL text, no more: enough to say what a text that was stopped wanted to be. Nothing is ever
+//! allowed because of what stands here.
+
+/// Says whether the first word begins a statement that changes something.
+pub(super) fn begins_a_write(text: &str) -> bool {
+    is_writing(first_word(text))
+}
+
+/// Says whether `word` begins a statement that changes something.
+pub(super) fn is_writing(word: &str) -> bool {
+    const WRITING: [&str; 20] = [
+        "ALTER",
+        "ANALYZE",
+        "ATTACH",
+        "BEGIN",
+        "COMMIT",
+        "CREATE",
+        "DELETE",
+        "DETACH",
+        "DROP",
+        "END",
+        "INSERT",
+        "PRAGMA",
+        "REINDEX",
+        "RELEASE",
+        "REPLACE",
+        "ROLLBACK",
+        "SAVEPOINT",
+        "TRUNCATE",
+        "UPDATE",
+        "VACUUM",
+    ];
+    WRITING.iter().any(|writing| writing.eq_ignore_ascii_case(word))
+}
+
+/// Returns the first word of a text, comments and empty statements aside.
+fn first_word(text: &str) -> &str {
+    let mut rest = text;
+    loop {
+        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}' || c == ';');
+        let after_comment = if let Some(comment) = rest.strip_prefix("--") {
+            comment.split_once('\n')
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            comment.split_once("*/")
+        } else {
+            break;
+        };
+        rest = after_comment.map_or("", |(_, after)| after);
+    }
+    let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+    &rest[..end.unwrap_or(rest.len())]
+}
+
+/// Says whether `name` occurs in a text, without regard to ASCII case.
+pub(super) fn mentions(text: &str, name: &str) -> bool {
+    text.to_ascii_lowercase().contains(&name.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_is_known_by_its_first_word() {
+        for text in ["insert into t values (1)", " -- SELECT\n/* SELECT */ DROP TABLE t", ";;Vacuum INTO 'x'"] {
+            assert!(begins_a_write(text), "{text}");
+        }
+        for text in ["SELECT 1", "WITH x AS (SELECT 1) SELECT * FROM x", "", "-- DROP", "updates"] {
+            assert!(!begins_a_write(text), "{text}");
+        }
+    }
+}
