@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use rusqlite::types::ValueRef;
 
 use super::*;

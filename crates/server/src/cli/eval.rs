@@ -1,0 +1,287 @@
+//! `assay eval`: asks every question of a set, runs its gold SQL beside it, and says how often the rows agree. How a
+//! question is answered is the [`Predictor`]'s business.
+
+mod gold;
+pub mod predict;
+mod questions;
+pub mod record;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use async_trait::async_trait;
+use clap::Args;
+use engine::evaluation::{judge, orders_rows};
+use engine::ports::{ModelIdentity, TokenCounts};
+use engine::result::ResultSet;
+use engine::{Code, Error, Kind};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+
+use super::eval_report::{self, Report};
+use gold::run_gold;
+use questions::{Group, Item};
+use record::{Output, Record, RunSettings};
+
+/// Measure execution accuracy over a set of questions with gold SQL.
+#[derive(Debug, Clone, Args)]
+pub struct EvalArgs {
+    /// The questions: one JSON object a line with id, db, question, evidence, gold_sql, hardness, source
+    #[arg(long, value_name = "FILE")]
+    pub questions: PathBuf,
+    /// The folder with the databases, DB.sqlite each; `demo_company` is generated there if it is missing
+    #[arg(long, value_name = "DIR")]
+    pub databases: PathBuf,
+    /// Ask only the first N questions of the file
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Write one JSON line a question here, and the summary to OUT.summary.json; a run that was cut off goes on here
+    #[arg(long, value_name = "OUT")]
+    pub json: Option<PathBuf>,
+    /// Start over even if OUT holds answers
+    #[arg(long, requires = "json")]
+    pub fresh: bool,
+    /// Ask with the bare prompt only: DDL, three sample rows, the question, no repair
+    #[arg(long, conflicts_with = "with_plain")]
+    pub plain: bool,
+    /// Ask with the bare prompt too, and compare the two question by question; its lines go to OUT.plain.jsonl
+    #[arg(long)]
+    pub with_plain: bool,
+}
+
+impl EvalArgs {
+    /// Returns the ways of answering that are to be measured, the one that is reported first first.
+    pub fn arms(&self) -> &'static [Arm] {
+        match (self.plain, self.with_plain) {
+            (true, _) => &[Arm::Plain],
+            (false, true) => &[Arm::Product, Arm::Plain],
+            (false, false) => &[Arm::Product],
+        }
+    }
+}
+
+/// A way of answering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arm {
+    /// As a user is answered.
+    Product,
+    /// The bare prompt, no repair: the baseline.
+    Plain,
+}
+
+impl Arm {
+    /// Returns the word for tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Arm::Product => "product",
+            Arm::Plain => "plain",
+        }
+    }
+}
+
+/// Answers questions over database files. Asked one question after the other.
+#[async_trait]
+pub trait Predictor: Send + Sync {
+    /// Returns which way of answering this is.
+    fn arm(&self) -> Arm;
+
+    /// Returns everything that answers depend on: a run goes on only with the same.
+    fn settings(&self) -> PredictorSettings;
+
+    /// Answers one question over one database file, which must not be changed.
+    async fn predict(&self, database: &Path, question: &str) -> Prediction;
+}
+
+/// What answers depend on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PredictorSettings {
+    /// The model.
+    pub model: ModelIdentity,
+    /// The version of the prompt.
+    pub prompt_version: String,
+    /// Anything else: limits, repairs.
+    pub options: serde_json::Value,
+}
+
+/// One answer, or why there is none.
+#[derive(Debug, Clone)]
+pub struct Prediction {
+    /// The SQL of the answer, or the SQL that was refused or failed.
+    pub sql: Option<String>,
+    /// The rows of the answer, or the reason why there are none.
+    pub result: Result<ResultSet, Error>,
+    /// What the last attempt failed with, where the error only says that no attempt succeeded.
+    pub fault: Option<Code>,
+    /// Wall-clock seconds from question to answer.
+    pub seconds: f64,
+    /// Of these, seconds spent in the model.
+    pub generate_seconds: f64,
+    /// Tokens of all generations.
+    pub tokens: TokenCounts,
+    /// Generations after the first.
+    pub repairs: u32,
+}
+
+/// Runs the evaluation and returns what it found; tables are for the caller to print with [`eval_report::print`].
+///
+/// Questions are asked database by database, so that what the model keeps of a schema serves all its questions.
+///
+/// # Errors
+///
+/// Anything that keeps the run from going on: unreadable questions, missing databases, an `OUT` of other settings, or
+/// a model or system store that is not there. What is answered by then is in `OUT`, and the next run goes on from it.
+pub async fn run(args: &EvalArgs, predictors: &[Arc<dyn Predictor>]) -> anyhow::Result<Report> {
+    let set = questions::load(&args.questions, args.limit)?;
+    let groups = questions::group_by_database(set.items, &args.databases)?;
+    let mut runs = Vec::with_capacity(predictors.len());
+    for predictor in predictors {
+        let settings = RunSettings {
+            arm: predictor.arm(),
+            questions_hash: set.hash.clone(),
+            predictor: predictor.settings(),
+        };
+        let is_first = runs.is_empty();
+        let file = args.json.as_deref().map(|out| {
+            if is_first {
+                out.to_owned()
+            } else {
+                second_file(out, &settings)
+            }
+        });
+        let output = Output::open(file.as_deref(), settings, args.fresh)?;
+        runs.push((Arc::clone(predictor), output));
+    }
+
+    let open = |output: &Output| {
+        groups
+            .iter()
+            .flat_map(|group| &group.items)
+            .filter(|item| !output.has(&item.id))
+            .count()
+    };
+    let bar = progress_bar(runs.iter().map(|(_, output)| open(output)).sum());
+    for group in &groups {
+        // One way of answering after the other: their prompts begin differently.
+        for (predictor, output) in &mut runs {
+            ask_group(group, &**predictor, output, &bar).await?;
+        }
+    }
+    bar.finish_and_clear();
+
+    let asked: Vec<&str> = groups
+        .iter()
+        .flat_map(|group| &group.items)
+        .map(|item| item.id.as_str())
+        .collect();
+    let runs = runs
+        .into_iter()
+        .map(|(_, output)| output.finish(&asked))
+        .collect();
+    let report = Report::new(runs)?;
+    if let Some(out) = &args.json {
+        let path = summary_file(out);
+        let text = serde_json::to_string_pretty(&report)?;
+        std::fs::write(&path, text + "\n")
+            .with_context(|| format!("writing `{}`", path.display()))?;
+    }
+    Ok(report)
+}
+
+/// Prints the tables of a report to stdout.
+///
+/// # Errors
+///
+/// If stdout is closed.
+pub fn print(report: &Report) -> std::io::Result<()> {
+    eval_report::print(report, &mut std::io::stdout().lock())
+}
+
+fn second_file(out: &Path, settings: &RunSettings) -> PathBuf {
+    let mut name = out.as_os_str().to_owned();
+    name.push(format!(".{}.jsonl", settings.arm.as_str()));
+    name.into()
+}
+
+fn summary_file(out: &Path) -> PathBuf {
+    let mut name = out.as_os_str().to_owned();
+    name.push(".summary.json");
+    name.into()
+}
+
+fn progress_bar(length: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template(
+        "{wide_bar} {pos}/{len}  {elapsed} of about {duration}  {msg}",
+    )
+    .expect("the template is well formed");
+    // indicatif draws on stderr, and only on a terminal.
+    ProgressBar::new(length as u64).with_style(style)
+}
+
+/// Asks the questions of one database that have no answer yet.
+async fn ask_group(
+    group: &Group,
+    predictor: &dyn Predictor,
+    output: &mut Output,
+    bar: &ProgressBar,
+) -> anyhow::Result<()> {
+    let mut is_first = true;
+    for item in &group.items {
+        if output.has(&item.id) {
+            continue;
+        }
+        bar.set_message(format!("{} {}", group.name, output.tally()));
+        let record = ask_one(item, &group.path, predictor, is_first).await?;
+        is_first = false;
+        output.append(record)?;
+        bar.inc(1);
+    }
+    if bar.is_hidden() && !is_first {
+        eprintln!(
+            "{}: {} done, {}",
+            predictor.arm().as_str(),
+            group.name,
+            output.tally()
+        );
+    }
+    Ok(())
+}
+
+async fn ask_one(
+    item: &Item,
+    database: &Path,
+    predictor: &dyn Predictor,
+    is_first_of_database: bool,
+) -> anyhow::Result<Record> {
+    let gold = match orders_rows(&item.gold_sql) {
+        Ok(orders) => run_gold(database, &item.gold_sql)
+            .await
+            .map(|rows| (rows, orders)),
+        Err(error) => Err(error.to_string()),
+    };
+    let prediction = predictor.predict(database, &item.full_question()).await;
+    if let Err(error) = &prediction.result
+        && error.code().kind() == Kind::Unavailable
+    {
+        bail!(
+            "question {} was not asked: {} ({})",
+            item.id,
+            error,
+            error.code()
+        );
+    }
+    let verdict = match (&gold, &prediction.result) {
+        (Ok((gold, orders)), Ok(rows)) => Some(judge(gold, rows, *orders)),
+        _ => None,
+    };
+    Ok(Record::new(
+        item,
+        &gold,
+        prediction,
+        verdict,
+        is_first_of_database,
+    ))
+}
