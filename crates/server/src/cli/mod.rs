@@ -3,6 +3,7 @@
 mod ask;
 mod demo;
 mod doctor;
+mod model;
 mod output;
 mod serve;
 mod sql;
@@ -39,6 +40,9 @@ enum Command {
     Demo(demo::Args),
     /// Serve the HTTP interface.
     Serve,
+    /// Fetch, list and find local models.
+    #[command(subcommand)]
+    Model(model::Command),
     /// Look at the golden copy of the target database.
     #[command(subcommand)]
     Target(target::Command),
@@ -66,6 +70,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Sql(args) => sql::run(args, &settings).await,
         Command::Demo(args) => demo::run(args, &settings).await,
         Command::Serve => serve::run(&settings).await,
+        Command::Model(command) => model::run(command, &settings).await,
         Command::Target(command) => target::run(command, &settings).await,
         Command::Doctor(args) => doctor::run(args, &settings).await,
     };
