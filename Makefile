@@ -1,0 +1,52 @@
+# Each target installs what is missing, then does its one job. Nothing else is needed.
+#   make demo [ARGS="--no-serve --json"]   the demo company, real questions, then the server
+#   make test                              every test
+#   make check                             what must hold before a commit
+#   make build                             target/release/assay
+#   make bench                             speed, in one table
+#   make eval [EVAL_DIR=...]               execution accuracy with the local model, beside the bare prompt
+.PHONY: demo test check build bench eval model setup audit test-long clean
+
+ASSAY := target/release/assay
+EVAL_DIR ?= $(wildcard ../shared/eval/dev)
+ARGS ?=
+
+build: setup
+	@cargo build --release --package server
+
+demo: build model
+	@$(ASSAY) demo $(ARGS)
+
+# Every crate is built at once: one set of features, one build of llama.cpp.
+test: setup
+	@scripts/setup test
+	@cargo test --release --workspace --no-run
+	@$(ASSAY) model pull
+	@cargo test --release --workspace
+
+check: setup
+	@scripts/check
+
+bench: build model
+	@scripts/setup test
+	@$(ASSAY) bench $(ARGS)
+
+eval: build model
+	@scripts/eval "$(ASSAY)" "$(EVAL_DIR)" $(ARGS)
+
+model: build
+	@$(ASSAY) model pull
+
+setup:
+	@scripts/setup build
+
+# Licences, sources and bans; installs cargo-deny, which takes minutes.
+audit: setup
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	@cargo deny check licenses bans sources
+
+# Everything that takes longer than a commit should wait for.
+test-long: test bench
+
+clean:
+	@cargo clean
