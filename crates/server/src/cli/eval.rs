@@ -2,33 +2,36 @@
 //! question is answered is the [`Predictor`]'s business.
 
 mod gold;
-pub mod predict;
+mod predict;
 mod questions;
 pub mod record;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
 use async_trait::async_trait;
-use clap::Args;
 use engine::evaluation::{judge, orders_rows};
-use engine::ports::{ModelIdentity, TokenCounts};
+use engine::ports::{ModelIdentity, TargetDatabase, TokenCounts};
 use engine::result::ResultSet;
 use engine::{Code, Error, Kind};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
 use super::eval_report::{self, Report};
+use crate::config::Settings;
+use crate::{accounts, wire};
 use gold::run_gold;
+use predict::{EnginePredictor, OpenTarget};
 use questions::{Group, Item};
 use record::{Output, Record, RunSettings};
 
-/// Measure execution accuracy over a set of questions with gold SQL.
-#[derive(Debug, Clone, Args)]
-pub struct EvalArgs {
+/// What to ask, and what to keep of it.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
     /// The questions: one JSON object a line with id, db, question, evidence, gold_sql, hardness, source
     #[arg(long, value_name = "FILE")]
     pub questions: PathBuf,
@@ -52,7 +55,7 @@ pub struct EvalArgs {
     pub with_plain: bool,
 }
 
-impl EvalArgs {
+impl Args {
     /// Returns the ways of answering that are to be measured, the one that is reported first first.
     pub fn arms(&self) -> &'static [Arm] {
         match (self.plain, self.with_plain) {
@@ -126,7 +129,65 @@ pub struct Prediction {
     pub repairs: u32,
 }
 
-/// Runs the evaluation and returns what it found; tables are for the caller to print with [`eval_report::print`].
+/// Runs the command: answers as `assay ask` does, and keeps the questions in memory only.
+pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
+    let app = wire::app(
+        settings,
+        wire::store_in_memory()?,
+        wire::generator(&settings.llm)?,
+        None,
+    )?;
+    let (user_id, _) = accounts::ensure_admin(&app.ports, &settings.auth).await?;
+    let asker = wire::everything_for(user_id);
+    let open = open_target(settings);
+    let predictor = |arm: &Arm| {
+        let open = Arc::clone(&open);
+        let predictor = EnginePredictor::new(
+            *arm,
+            app.ports.clone(),
+            open,
+            app.ask.clone(),
+            asker.clone(),
+        );
+        Arc::new(predictor) as Arc<dyn Predictor>
+    };
+    let predictors: Vec<_> = args.arms().iter().map(predictor).collect();
+    let report = evaluate(&args, &predictors).await?;
+    eval_report::print(&report, &mut std::io::stdout().lock())
+        .map_err(|cause| fault("the report cannot be printed", cause))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns what brings the golden copy of a file into service.
+fn open_target(settings: &Settings) -> OpenTarget {
+    let settings = Arc::new(settings.clone());
+    Arc::new(move |path| {
+        let settings = Arc::clone(&settings);
+        Box::pin(async move {
+            let opening = tokio::task::spawn_blocking(move || {
+                wire::open_golden_copy(&settings, Some(&path), &|_| ())
+            });
+            let golden_copy = opening.await.map_err(|cause| {
+                Error::new(Code::Internal, "the copy was interrupted").with_cause(cause)
+            })??;
+            let golden_copy = golden_copy
+                .ok_or_else(|| Error::new(Code::TargetDisabled, "there is no target database"))?;
+            Ok(golden_copy as Arc<dyn TargetDatabase>)
+        })
+    })
+}
+
+/// Makes an error of something that the user can mend.
+fn fault(what: impl Display, cause: impl Display) -> Error {
+    Error::new(Code::InvalidRequest, format!("{what}: {cause}"))
+}
+
+/// Makes an error of something that is wrong with a file.
+fn in_file<E: Display>(path: &Path) -> impl Fn(E) -> Error + '_ {
+    move |cause| fault(format!("`{}`", path.display()), cause)
+}
+
+/// Runs the evaluation and returns what it found.
 ///
 /// Questions are asked database by database, so that what the model keeps of a schema serves all its questions.
 ///
@@ -134,7 +195,7 @@ pub struct Prediction {
 ///
 /// Anything that keeps the run from going on: unreadable questions, missing databases, an `OUT` of other settings, or
 /// a model or system store that is not there. What is answered by then is in `OUT`, and the next run goes on from it.
-pub async fn run(args: &EvalArgs, predictors: &[Arc<dyn Predictor>]) -> anyhow::Result<Report> {
+async fn evaluate(args: &Args, predictors: &[Arc<dyn Predictor>]) -> Result<Report, Error> {
     let set = questions::load(&args.questions, args.limit)?;
     let groups = questions::group_by_database(set.items, &args.databases)?;
     let mut runs = Vec::with_capacity(predictors.len());
@@ -184,20 +245,10 @@ pub async fn run(args: &EvalArgs, predictors: &[Arc<dyn Predictor>]) -> anyhow::
     let report = Report::new(runs)?;
     if let Some(out) = &args.json {
         let path = summary_file(out);
-        let text = serde_json::to_string_pretty(&report)?;
-        std::fs::write(&path, text + "\n")
-            .with_context(|| format!("writing `{}`", path.display()))?;
+        let text = serde_json::to_string_pretty(&report).map_err(in_file(&path))?;
+        std::fs::write(&path, text + "\n").map_err(in_file(&path))?;
     }
     Ok(report)
-}
-
-/// Prints the tables of a report to stdout.
-///
-/// # Errors
-///
-/// If stdout is closed.
-pub fn print(report: &Report) -> std::io::Result<()> {
-    eval_report::print(report, &mut std::io::stdout().lock())
 }
 
 fn second_file(out: &Path, settings: &RunSettings) -> PathBuf {
@@ -227,7 +278,7 @@ async fn ask_group(
     predictor: &dyn Predictor,
     output: &mut Output,
     bar: &ProgressBar,
-) -> anyhow::Result<()> {
+) -> Result<(), Error> {
     let mut is_first = true;
     for item in &group.items {
         if output.has(&item.id) {
@@ -255,7 +306,7 @@ async fn ask_one(
     database: &Path,
     predictor: &dyn Predictor,
     is_first_of_database: bool,
-) -> anyhow::Result<Record> {
+) -> Result<Record, Error> {
     let gold = match orders_rows(&item.gold_sql) {
         Ok(orders) => run_gold(database, &item.gold_sql)
             .await
@@ -266,12 +317,10 @@ async fn ask_one(
     if let Err(error) = &prediction.result
         && error.code().kind() == Kind::Unavailable
     {
-        bail!(
-            "question {} was not asked: {} ({})",
-            item.id,
-            error,
-            error.code()
-        );
+        let message = format!("question {} was not asked: {}", item.id, error.message());
+        let error = Error::new(error.code(), message)
+            .with_hint(error.hint().unwrap_or("what is answered is kept"));
+        return Err(error);
     }
     let verdict = match (&gold, &prediction.result) {
         (Ok((gold, orders)), Ok(rows)) => Some(judge(gold, rows, *orders)),

@@ -4,6 +4,8 @@ mod ask;
 mod demo;
 mod doctor;
 mod model;
+mod eval;
+mod eval_report;
 mod output;
 mod serve;
 mod sql;
@@ -46,6 +48,8 @@ enum Command {
     /// Look at the golden copy of the target database.
     #[command(subcommand)]
     Target(target::Command),
+    /// Measure execution accuracy over questions with gold SQL.
+    Eval(eval::Args),
     /// Check every part and say what to do about what is wrong.
     Doctor(doctor::Args),
 }
@@ -72,6 +76,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Serve => serve::run(&settings).await,
         Command::Model(command) => model::run(command, &settings).await,
         Command::Target(command) => target::run(command, &settings).await,
+        Command::Eval(args) => eval::run(args, &settings).await,
         Command::Doctor(args) => doctor::run(args, &settings).await,
     };
     match done {

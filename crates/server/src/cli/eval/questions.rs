@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use engine::Error;
 use serde::Deserialize;
 
+use super::in_file;
 use crate::demo_company::{self, DemoOptions};
 
 /// The name under which sets speak of the demo company.
@@ -66,9 +67,8 @@ pub struct Group {
 /// # Errors
 ///
 /// If the file cannot be read, a line is no question, an identifier occurs twice or no question is left.
-pub fn load(path: &Path, limit: Option<usize>) -> anyhow::Result<Set> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("reading questions from `{}`", path.display()))?;
+pub fn load(path: &Path, limit: Option<usize>) -> Result<Set, Error> {
+    let text = std::fs::read_to_string(path).map_err(in_file(path))?;
     let mut items: Vec<Item> = Vec::new();
     let mut ids = HashSet::new();
     for (number, line) in (1..).zip(text.lines()) {
@@ -76,19 +76,18 @@ pub fn load(path: &Path, limit: Option<usize>) -> anyhow::Result<Set> {
             continue;
         }
         let item: Item = serde_json::from_str(line)
-            .with_context(|| format!("line {number} of `{}` is no question", path.display()))?;
+            .map_err(|cause| in_file(path)(format!("line {number} is no question: {cause}")))?;
         if !ids.insert(item.id.clone()) {
-            bail!(
-                "line {number} of `{}`: the id `{}` occurs twice",
-                path.display(),
+            return Err(in_file(path)(format!(
+                "line {number}: the id `{}` occurs twice",
                 item.id
-            );
+            )));
         }
         items.push(item);
     }
     items.truncate(limit.unwrap_or(usize::MAX));
     if items.is_empty() {
-        bail!("there are no questions in `{}`", path.display());
+        return Err(in_file(path)("there are no questions"));
     }
     Ok(Set {
         items,
@@ -101,7 +100,7 @@ pub fn load(path: &Path, limit: Option<usize>) -> anyhow::Result<Set> {
 /// # Errors
 ///
 /// If a database has no file: all that are missing are named at once.
-pub fn group_by_database(items: Vec<Item>, folder: &Path) -> anyhow::Result<Vec<Group>> {
+pub fn group_by_database(items: Vec<Item>, folder: &Path) -> Result<Vec<Group>, Error> {
     let mut groups: Vec<Group> = Vec::new();
     let mut missing = Vec::new();
     for item in items {
@@ -124,11 +123,8 @@ pub fn group_by_database(items: Vec<Item>, folder: &Path) -> anyhow::Result<Vec<
         });
     }
     if !missing.is_empty() {
-        bail!(
-            "no database in `{}` for {}",
-            folder.display(),
-            missing.join(", ")
-        );
+        let message = format!("no database for {}", missing.join(", "));
+        return Err(in_file(folder)(message));
     }
     Ok(groups)
 }
@@ -144,7 +140,7 @@ fn find_database(folder: &Path, name: &str) -> Option<PathBuf> {
     flat.into_iter().chain([nested]).find(|path| path.is_file())
 }
 
-fn generate_demo_company(folder: &Path) -> anyhow::Result<PathBuf> {
+fn generate_demo_company(folder: &Path) -> Result<PathBuf, Error> {
     let path = folder.join(format!("{DEMO_COMPANY}.sqlite"));
     demo_company::generate(&path, &DemoOptions::default(), &mut |_, _| ())?;
     Ok(path)

@@ -6,15 +6,14 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
 use engine::evaluation::{Difference, Verdict};
 use engine::ports::TokenCounts;
 use engine::result::ResultSet;
-use engine::{Code, Kind};
+use engine::{Code, Error, Kind};
 use serde::{Deserialize, Serialize};
 
 use super::questions::Item;
-use super::{Arm, Prediction, PredictorSettings};
+use super::{Arm, Prediction, PredictorSettings, in_file};
 
 /// What became of one question.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -179,7 +178,7 @@ pub struct RunSettings {
 pub struct Output {
     settings: RunSettings,
     records: HashMap<String, Record>,
-    file: Option<File>,
+    file: Option<(PathBuf, File)>,
 }
 
 impl Output {
@@ -189,7 +188,7 @@ impl Output {
     /// # Errors
     ///
     /// If the file was made with other settings, is no file of records, or cannot be read or written.
-    pub fn open(path: Option<&Path>, settings: RunSettings, fresh: bool) -> anyhow::Result<Self> {
+    pub fn open(path: Option<&Path>, settings: RunSettings, fresh: bool) -> Result<Self, Error> {
         let Some(path) = path else {
             return Ok(Self {
                 settings,
@@ -199,8 +198,7 @@ impl Output {
         };
         let settings_path = settings_file(path);
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)
-                .with_context(|| format!("making `{}`", folder.display()))?;
+            std::fs::create_dir_all(folder).map_err(in_file(folder))?;
         }
         let existing = if fresh {
             None
@@ -210,42 +208,40 @@ impl Output {
         let mut records = HashMap::new();
         let mut kept = 0;
         if let Some(text) = existing {
-            let earlier = read_if_there(&settings_path)?.with_context(|| {
-                format!(
-                    "`{}` is missing: how `{}` was made is not known",
-                    settings_path.display(),
-                    path.display()
-                )
+            let earlier = read_if_there(&settings_path)?.ok_or_else(|| {
+                in_file(path)(format!(
+                    "how it was made is not known: `{}` is missing",
+                    settings_path.display()
+                ))
             })?;
-            let earlier: RunSettings = serde_json::from_str(&earlier)
-                .with_context(|| format!("reading `{}`", settings_path.display()))?;
+            let earlier: RunSettings =
+                serde_json::from_str(&earlier).map_err(in_file(&settings_path))?;
             if earlier != settings {
-                bail!(
-                    "`{}` was made with other settings ({}); name another file, or start over with --fresh",
-                    path.display(),
+                let message = format!(
+                    "it was made with other settings ({})",
                     differing(&earlier, &settings).join(", ")
                 );
+                return Err(in_file(path)(message)
+                    .with_hint("name another file, or start over with --fresh"));
             }
-            (records, kept) =
-                read_records(&text).with_context(|| format!("reading `{}`", path.display()))?;
+            (records, kept) = read_records(path, &text)?;
         }
-        let writing = || format!("writing `{}`", path.display());
         let mut file = OpenOptions::new()
             .create(true)
             .append(true)
             .open(path)
-            .with_context(writing)?;
-        file.set_len(kept as u64).with_context(writing)?;
-        file.flush().with_context(writing)?;
+            .map_err(in_file(path))?;
+        file.set_len(kept as u64).map_err(in_file(path))?;
+        file.flush().map_err(in_file(path))?;
         std::fs::write(
             &settings_path,
-            serde_json::to_string_pretty(&settings)? + "\n",
+            serde_json::to_string_pretty(&settings).map_err(in_file(&settings_path))? + "\n",
         )
-        .with_context(|| format!("writing `{}`", settings_path.display()))?;
+        .map_err(in_file(&settings_path))?;
         Ok(Self {
             settings,
             records,
-            file: Some(file),
+            file: Some((path.to_owned(), file)),
         })
     }
 
@@ -259,12 +255,11 @@ impl Output {
     /// # Errors
     ///
     /// If it cannot be written.
-    pub fn append(&mut self, record: Record) -> anyhow::Result<()> {
-        if let Some(file) = &mut self.file {
-            let line = serde_json::to_string(&record)? + "\n";
+    pub fn append(&mut self, record: Record) -> Result<(), Error> {
+        if let Some((path, file)) = &mut self.file {
+            let line = serde_json::to_string(&record).map_err(in_file(path))? + "\n";
             // One write, so that a line is there or not.
-            file.write_all(line.as_bytes())
-                .context("writing a result")?;
+            file.write_all(line.as_bytes()).map_err(in_file(path))?;
         }
         self.records.insert(record.id.clone(), record);
         Ok(())
@@ -296,21 +291,21 @@ fn settings_file(path: &Path) -> PathBuf {
     name.into()
 }
 
-fn read_if_there(path: &Path) -> anyhow::Result<Option<String>> {
+fn read_if_there(path: &Path) -> Result<Option<String>, Error> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("reading `{}`", path.display())),
+        Err(error) => Err(in_file(path)(error)),
     }
 }
 
 /// Returns the records of whole lines, and how many bytes those lines have.
-fn read_records(text: &str) -> anyhow::Result<(HashMap<String, Record>, usize)> {
+fn read_records(path: &Path, text: &str) -> Result<(HashMap<String, Record>, usize), Error> {
     let whole = text.rfind('\n').map_or(0, |end| end + 1);
     let mut records = HashMap::new();
     for (number, line) in (1..).zip(text[..whole].lines()) {
-        let record: Record =
-            serde_json::from_str(line).with_context(|| format!("line {number} is no result"))?;
+        let record: Record = serde_json::from_str(line)
+            .map_err(|cause| in_file(path)(format!("line {number} is no result: {cause}")))?;
         records.insert(record.id.clone(), record);
     }
     Ok((records, whole))

@@ -124,8 +124,8 @@ impl Fixture {
         Self { folder }
     }
 
-    fn args(&self) -> EvalArgs {
-        EvalArgs {
+    fn args(&self) -> Args {
+        Args {
             questions: self.folder.path().join("questions.jsonl"),
             databases: self.folder.path().to_owned(),
             limit: None,
@@ -165,7 +165,7 @@ fn predictors(scripted: impl IntoIterator<Item = Scripted>) -> Vec<Arc<dyn Predi
 #[tokio::test]
 async fn every_question_gets_one_line_with_its_verdict() {
     let fixture = Fixture::new();
-    let report = run(
+    let report = evaluate(
         &fixture.args(),
         &predictors([Scripted::new(Arm::Product, &ANSWERS)]),
     )
@@ -278,7 +278,7 @@ async fn a_run_that_was_cut_off_goes_on_where_it_was() {
     let fixture = Fixture::new();
     let mut broken = Scripted::new(Arm::Product, &ANSWERS);
     broken.fails_after = 2;
-    let error = run(&fixture.args(), &predictors([broken]))
+    let error = evaluate(&fixture.args(), &predictors([broken]))
         .await
         .unwrap_err();
     assert!(
@@ -292,7 +292,7 @@ async fn a_run_that_was_cut_off_goes_on_where_it_was() {
     std::fs::write(fixture.out(), text).unwrap();
 
     let second = Arc::new(Scripted::new(Arm::Product, &ANSWERS));
-    let report = run(
+    let report = evaluate(
         &fixture.args(),
         &[Arc::clone(&second) as Arc<dyn Predictor>],
     )
@@ -303,7 +303,7 @@ async fn a_run_that_was_cut_off_goes_on_where_it_was() {
     assert_eq!(report.runs[0].groups[0].test_suite.right, 2);
 
     let third = Arc::new(Scripted::new(Arm::Product, &ANSWERS));
-    run(&fixture.args(), &[Arc::clone(&third) as Arc<dyn Predictor>])
+    evaluate(&fixture.args(), &[Arc::clone(&third) as Arc<dyn Predictor>])
         .await
         .unwrap();
     assert_eq!(third.asked.load(Ordering::SeqCst), 0);
@@ -312,7 +312,7 @@ async fn a_run_that_was_cut_off_goes_on_where_it_was() {
 #[tokio::test]
 async fn a_file_of_another_model_is_not_gone_on_with_unless_started_over() {
     let fixture = Fixture::new();
-    run(
+    evaluate(
         &fixture.args(),
         &predictors([Scripted::new(Arm::Product, &ANSWERS)]),
     )
@@ -323,17 +323,17 @@ async fn a_file_of_another_model_is_not_gone_on_with_unless_started_over() {
         other.model = "another";
         predictors([other])
     };
-    let error = run(&fixture.args(), &other()).await.unwrap_err();
+    let error = evaluate(&fixture.args(), &other()).await.unwrap_err();
     assert!(
         error.to_string().contains("other settings (model)"),
         "{error:#}"
     );
     assert_eq!(fixture.lines(&fixture.out()).len(), 5);
-    let fresh = EvalArgs {
+    let fresh = Args {
         fresh: true,
         ..fixture.args()
     };
-    let report = run(&fresh, &other()).await.unwrap();
+    let report = evaluate(&fresh, &other()).await.unwrap();
     assert_eq!(report.runs[0].groups[0].test_suite.right, 1);
     assert_eq!(fixture.lines(&fixture.out()).len(), 5);
 }
@@ -341,7 +341,7 @@ async fn a_file_of_another_model_is_not_gone_on_with_unless_started_over() {
 #[tokio::test]
 async fn two_ways_of_answering_are_compared_question_by_question() {
     let fixture = Fixture::new();
-    let args = EvalArgs {
+    let args = Args {
         with_plain: true,
         ..fixture.args()
     };
@@ -350,7 +350,7 @@ async fn two_ways_of_answering_are_compared_question_by_question() {
         Scripted::new(Arm::Product, &ANSWERS),
         Scripted::new(Arm::Plain, &ANSWERS[1..]),
     ];
-    let report = run(&args, &predictors(arms)).await.unwrap();
+    let report = evaluate(&args, &predictors(arms)).await.unwrap();
     let paired = report.paired.as_ref().unwrap().test_suite;
     assert_eq!(
         (
@@ -387,11 +387,11 @@ async fn two_ways_of_answering_are_compared_question_by_question() {
 async fn a_limit_asks_the_first_questions_only_and_can_be_raised() {
     let fixture = Fixture::new();
     for (limit, expected) in [(Some(2), 2), (Some(4), 4), (None, 5)] {
-        let args = EvalArgs {
+        let args = Args {
             limit,
             ..fixture.args()
         };
-        let report = run(&args, &predictors([Scripted::new(Arm::Product, &ANSWERS)]))
+        let report = evaluate(&args, &predictors([Scripted::new(Arm::Product, &ANSWERS)]))
             .await
             .unwrap();
         assert_eq!(report.runs[0].groups[0].test_suite.of, expected);
@@ -407,7 +407,7 @@ async fn gold_that_fails_does_not_count_and_is_named() {
         .unwrap()
         .replace("SELECT 1", "SELECT gone FROM products");
     std::fs::write(&questions, text).unwrap();
-    let report = run(
+    let report = evaluate(
         &fixture.args(),
         &predictors([Scripted::new(Arm::Product, &ANSWERS)]),
     )
@@ -430,7 +430,7 @@ async fn a_set_that_cannot_be_asked_says_why() {
         (String::new(), "no questions"),
     ] {
         std::fs::write(&questions, text).unwrap();
-        let error = run(
+        let error = evaluate(
             &fixture.args(),
             &predictors([Scripted::new(Arm::Product, &[])]),
         )
