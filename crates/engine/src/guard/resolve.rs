@@ -9,6 +9,7 @@ use sqlite3_parser::ast::{As, Expr, Name, OneSelect, ResultColumn, Select, With}
 
 use super::Refused;
 use super::from::{Pending, unknown_table};
+use super::hints;
 use super::names::{decode, same, shown};
 use super::rewrite::{Edit, Edits};
 use super::scope::{Columns, Cte, CteState, Scope, Withs};
@@ -265,7 +266,8 @@ impl<'a> Resolver<'a> {
         for column in columns.iter() {
             match column {
                 ResultColumn::Expr(expr, alias) => {
-                    self.expr(expr, &scope, withs)?;
+                    self.expr(expr, &scope, withs)
+                        .map_err(|refused| hints::about_alias(refused, columns))?;
                     match alias {
                         Some(As::As(name) | As::Elided(name)) => {
                             let alias = decode(name.0);

@@ -212,6 +212,10 @@ fn hints_say_what_to_write() {
             "unknown_column: no such column: c.name | name is a column of customers: write customers.name",
         ),
         (
+            "SELECT amount * 2 AS doubled, doubled + 1 FROM orders",
+            "unknown_column: no such column: doubled | doubled is an alias of this SELECT, whose columns cannot use it: repeat its expression",
+        ),
+        (
             "SELECT order_id FROM \"Order Details\"",
             "unknown_column: no such column: order_id | did you mean \"order id\"?",
         ),
