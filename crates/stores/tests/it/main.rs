@@ -1,5 +1,7 @@
 //! Integration tests.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
+mod corpus_gold;
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod golden_copy;
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod read_schema;

@@ -123,7 +123,7 @@ fn a_hidden_column_is_answered_like_one_that_does_not_exist() {
 #[test]
 fn a_hidden_table_is_answered_like_one_that_does_not_exist() {
     let company = company();
-    for hidden_name in ["secrets", "rich", "notes_content", "diary_data", "sqlite_stat1", "json_tree"] {
+    for hidden_name in ["secrets", "rich", "notes_content", "diary_data", "sqlite_stat1"] {
         for sql in [
             "SELECT * FROM TAB",
             "SELECT count(*) FROM TAB",
@@ -164,6 +164,8 @@ fn what_sqlite_does_not_ask_the_authorizer_about_is_refused_by_the_program() {
         "SELECT count(*) FROM pragma_table_info('people')",
         "SELECT name FROM pragma_table_info('people') FULL JOIN (SELECT NULL AS name) USING (name)",
         "SELECT name FROM dbstat FULL JOIN (SELECT NULL AS name) USING (name)",
+        "SELECT * FROM json_tree",
+        "SELECT count(*) FROM json_tree",
         "SELECT salary FROM sneaky",
         "SELECT * FROM sneaky",
         "SELECT day FROM diary WHERE diary MATCH 'canary'",

@@ -2,19 +2,22 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use engine::Error;
 use engine::policy::{Visibility, VisibleSchema, quote_identifier};
 use engine::ports::QueryLimits;
 use engine::question::Provenance;
 use engine::result::{ResultSet, Value};
 use engine::schema::{Column, ColumnRef, Schema, Table, TableKind};
+use engine::{Code, Error};
 use rusqlite::Connection;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::limits::Limit;
 use tempfile::TempDir;
 
 use crate::target::SqliteGeneration;
+use crate::target::rows::{self, Failure};
+use crate::target::watch::Watch;
 
 pub(super) struct Target {
     pub(super) folder: TempDir,
@@ -70,7 +73,7 @@ impl Target {
                 .map(|row| row.iter().map(Value::to_text).collect::<Vec<_>>().join("|"))
                 .collect::<Vec<_>>()
                 .join("\n"),
-            Err(error) => format!("{}: {}", error.code(), error.message()),
+            Err(error) => { eprintln!("{sql}: {:?}", error.cause()); format!("{}: {}", error.code(), error.message()) }
         }
     }
 }
@@ -80,6 +83,25 @@ pub(super) fn runtime() -> tokio::runtime::Runtime {
         .enable_time()
         .build()
         .expect("a runtime")
+}
+
+/// Runs text on an open file with no fence but the deadline and the caps, which always stay on.
+pub(super) fn plain(path: &Path, sql: &str, limits: &QueryLimits) -> Result<ResultSet, Error> {
+    let connection = Connection::open(path).expect("a file");
+    connection
+        .set_limit(Limit::SQLITE_LIMIT_LENGTH, 1 << 20)
+        .expect("a limit");
+    let watch = Arc::new(Watch::until(Instant::now() + limits.timeout));
+    let _attended = watch.attend(&connection).expect("a progress handler");
+    let told = |error: rusqlite::Error| match watch.stopped() {
+        Some(_) => Error::new(Code::TargetQueryTimeout, error.to_string()),
+        None => Error::new(Code::InvalidSql, error.to_string()),
+    };
+    let mut statement = connection.prepare(sql).map_err(told)?;
+    rows::collect(&mut statement, limits).map_err(|failure| match failure {
+        Failure::Sqlite(error) => told(error),
+        Failure::TooManyBytes => Error::new(Code::ResultTooLarge, "too many bytes"),
+    })
 }
 
 /// Reads the schema of a file, as far as these tests need it.

@@ -1,0 +1,16 @@
+-- bounded
+-- Large but lawful texts
+SELECT count(*) FROM orders WHERE id IN ({repeat:8000:1,}1)
+SELECT count(*) FROM orders WHERE {repeat:150:id = 1 OR }id = 2
+VALUES {repeat:4000:(1),}(2)
+SELECT {repeat:90:(}1{repeat:90:)}
+SELECT {repeat:1500:id, }id FROM orders
+SELECT 1{repeat:300: UNION ALL SELECT 1}
+SELECT '{repeat:20000:x}' FROM orders
+SELECT length('{repeat:10000:''}') FROM orders
+SELECT 1 FROM {repeat:60:orders, }teams
+SELECT coalesce({repeat:120:NULL, }1)
+SELECT CASE id {repeat:500:WHEN 1 THEN 2 } END FROM orders
+WITH {repeat:0:x}a AS (SELECT 1 AS i), b AS (SELECT a.i FROM a, a AS c), d AS (SELECT b.i FROM b, b AS e), f AS (SELECT d.i FROM d, d AS g) SELECT count(*) FROM f, f AS h
+SELECT id FROM orders ORDER BY {repeat:300:id, }id
+SELECT {repeat:40:abs(}id{repeat:40:)} FROM orders

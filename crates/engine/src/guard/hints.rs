@@ -1,0 +1,164 @@
+//! What to say of a column that is not there: the words are those of SQLite, the hint is computed over visible names
+//! only, so that a hidden column and a missing one cannot be told apart.
+
+use super::Refused;
+use super::names::{nearest, same, shown};
+use super::scope::{Scope, Source};
+use crate::error::{Code, Error};
+use crate::policy::VisibleSchema;
+
+/// How many columns of a table a hint lists.
+const MAX_LISTED: usize = 30;
+
+/// Returns the refusal of a string in double quotes, which SQLite would read as text if no column had the name.
+pub(super) fn double_quoted(name: &str, scope: &Scope<'_, '_>) -> Refused {
+    let literal = format!("'{}'", shown(name).replace('\'', "''"));
+    let mut hint = format!("write {literal} in single quotes");
+    if let Some(close) = nearest_column(name, scope) {
+        hint.push_str(&format!(
+            " if it is text; if it is a column, did you mean {close}?"
+        ));
+    }
+    Box::new(
+        Error::new(
+            Code::DoubleQuotedString,
+            format!(
+                "no such column: \"{}\"; text is written in single quotes",
+                shown(name)
+            ),
+        )
+        .with_hint(hint),
+    )
+}
+
+/// Returns the refusal of a column that no table in sight has.
+pub(super) fn unknown_column(
+    name: &str,
+    scope: &Scope<'_, '_>,
+    visible: &VisibleSchema,
+) -> Refused {
+    let error = Error::new(
+        Code::UnknownColumn,
+        format!("no such column: {}", shown(name)),
+    );
+    let hint = match nearest_column(name, scope) {
+        Some(close) => Some(format!("did you mean {close}?")),
+        None => elsewhere(name, scope, visible),
+    };
+    with(error, hint)
+}
+
+/// Returns the refusal of `table.column`, saying which other table of the query has the column, if one does.
+pub(super) fn unknown_qualified_column(
+    db: Option<&str>,
+    table: &str,
+    column: &str,
+    scope: &Scope<'_, '_>,
+    visible: &VisibleSchema,
+) -> Refused {
+    let mut written = format!("{}.{}", shown(table), shown(column));
+    if let Some(db) = db {
+        written = format!("{}.{written}", shown(db));
+    }
+    let error = Error::new(Code::UnknownColumn, format!("no such column: {written}"));
+    let named = sources(scope).find(|source| same(&source.name, table));
+    let holder =
+        sources(scope).find(|source| !same(&source.name, table) && source.has(column, visible));
+    let hint = match (named, holder) {
+        (_, Some(holder)) if holder.name.is_empty() => Some(format!(
+            "{column} is a column of the subquery: write {column}"
+        )),
+        (_, Some(holder)) => Some(format!(
+            "{column} is a column of {name}: write {name}.{column}",
+            name = quoted(&holder.name)
+        )),
+        (Some(named), None) => match nearest(column, named.columns()) {
+            Some(close) => Some(format!("did you mean {}.{}?", quoted(table), quoted(close))),
+            None => elsewhere(column, scope, visible).or_else(|| {
+                let columns = named.columns();
+                (columns.len() <= MAX_LISTED)
+                    .then(|| format!("the columns of {table} are: {}", columns.join(", ")))
+            }),
+        },
+        (None, None) => {
+            let names: Vec<_> = sources(scope)
+                .map(|source| source.name.as_ref())
+                .filter(|name| !name.is_empty())
+                .collect();
+            match nearest(table, names.iter().copied()) {
+                Some(close) => Some(format!(
+                    "did you mean {}.{}?",
+                    quoted(close),
+                    quoted(column)
+                )),
+                None if names.is_empty() => None,
+                None => Some(format!(
+                    "{table} is not in FROM here; what is: {}",
+                    names.join(", ")
+                )),
+            }
+        }
+    };
+    with(error, hint)
+}
+
+fn with(error: Error, hint: Option<String>) -> Refused {
+    Box::new(match hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    })
+}
+
+fn sources<'s, 'a>(scope: &'s Scope<'s, 'a>) -> impl Iterator<Item = &'s Source<'a>> {
+    scope.chain().flat_map(|scope| scope.sources.iter())
+}
+
+/// Returns the nearest column or alias in sight, written as it can be used.
+fn nearest_column(name: &str, scope: &Scope<'_, '_>) -> Option<String> {
+    let named: Vec<(&str, &str)> = sources(scope)
+        .flat_map(|source| {
+            source
+                .columns()
+                .into_iter()
+                .map(|column| (source.name.as_ref(), column))
+        })
+        .collect();
+    let close = nearest(name, named.iter().map(|(_, column)| *column))?;
+    let mut holders = named.iter().filter(|(_, column)| *column == close);
+    let (table, _) = holders.next()?;
+    let is_ambiguous = holders.next().is_some();
+    Some(if is_ambiguous && !table.is_empty() {
+        format!("{}.{}", quoted(table), quoted(close))
+    } else {
+        quoted(close)
+    })
+}
+
+/// Says which visible tables that the query does not read have a column of this name.
+fn elsewhere(name: &str, scope: &Scope<'_, '_>, visible: &VisibleSchema) -> Option<String> {
+    let tables: Vec<_> = visible
+        .tables()
+        .iter()
+        .filter(|table| table.column(name).is_some())
+        .filter(|table| !sources(scope).any(|source| same(&source.name, &table.name)))
+        .map(|table| table.name.as_str())
+        .take(5)
+        .collect();
+    (!tables.is_empty()).then(|| {
+        format!(
+            "{name} is a column of {}, which is not in FROM here",
+            tables.join(", ")
+        )
+    })
+}
+
+/// Quotes a name where it needs quotes.
+fn quoted(name: &str) -> String {
+    let is_plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if is_plain {
+        name.to_owned()
+    } else {
+        crate::policy::quote_identifier(name)
+    }
+}

@@ -1,0 +1,65 @@
+//! The benign corpus gives the same rows with both fences, with the engine's alone and with the guard alone.
+
+use std::time::Duration;
+
+use engine::guard::guard;
+use engine::ports::{QueryLimits, TargetGeneration};
+use engine::prompt::GeneratedSql;
+use engine::{Code, Error};
+
+use super::corpus::{classes, company};
+use super::support::{plain, runtime};
+
+const LIMITS: QueryLimits = QueryLimits {
+    timeout: Duration::from_secs(20),
+    max_rows: 10_000,
+    max_bytes: 64 << 20,
+};
+
+#[test]
+fn benign_texts_give_the_same_rows_with_either_fence_and_with_both() {
+    let target = company();
+    let mut faults = Vec::new();
+    let mut count = 0;
+    for class in classes("benign") {
+        for sql in &class.lines {
+            count += 1;
+            let is_random = sql.contains("random()");
+            let mut fault = |what: &str, error: &Error| {
+                faults.push(format!("{}: {what}: {} ({:?}): {sql}", class.name, error, error.cause()));
+            };
+            let guarded = match guard(&GeneratedSql::new(sql), &target.visible) {
+                Ok(guarded) => guarded,
+                Err(error) => {
+                    fault("the guard", &error);
+                    continue;
+                }
+            };
+            let both = match runtime().block_on(target.generation.query(&guarded, &LIMITS)) {
+                Ok(result) => result,
+                Err(error) => {
+                    fault("both", &error);
+                    continue;
+                }
+            };
+            match plain(&target.path, guarded.text(), &LIMITS) {
+                Ok(result) if result == both || is_random => {}
+                Ok(_) => fault("the guard alone", &Error::new(Code::Internal, "other rows")),
+                Err(error) => fault("the guard alone", &error),
+            }
+            match target.ask_within(sql, LIMITS) {
+                // Names of columns come from the text, which the guard may have written anew.
+                Ok(result) if result.rows == both.rows || is_random => {}
+                Ok(other) => {
+                    let rows = format!("{:?} instead of {:?}", other.rows.first(), both.rows.first());
+                    fault("the engine alone", &Error::new(Code::Internal, rows));
+                }
+                // Only the guard answers for the schema tables and writes `*` out where columns are hidden.
+                Err(_) if guarded.text() != sql => {}
+                Err(error) => fault("the engine alone", &error),
+            }
+        }
+    }
+    assert!(count >= 250, "only {count} benign texts");
+    assert!(faults.is_empty(), "{} faults of {count}:\n{}", faults.len(), faults.join("\n"));
+}
