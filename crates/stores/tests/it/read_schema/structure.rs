@@ -253,3 +253,14 @@ fn what_is_no_database_is_an_error() {
     std::fs::write(&path, vec![7_u8; 5000]).unwrap();
     assert_eq!(read().code(), Code::InvalidTarget);
 }
+
+#[test]
+fn a_path_with_two_slashes_at_its_start_names_the_same_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.db");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch("CREATE TABLE t(a)").unwrap();
+    let doubled = std::path::PathBuf::from(format!("/{}", path.display()));
+    let schema = read_schema(&doubled, &SchemaLimits::default(), &|_, _| {}).unwrap();
+    assert_eq!(names(&schema), ["t"]);
+}
