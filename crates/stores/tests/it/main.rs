@@ -1,2 +1,3 @@
 //! Integration tests.
-mod corpus_gold;
+
+mod target_database;
