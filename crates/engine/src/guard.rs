@@ -4,6 +4,7 @@
 //! [`VisibleSchema`]. What cannot be parsed does not run; what is hidden is answered like what does not exist.
 
 mod expressions;
+mod from;
 mod functions;
 mod hints;
 mod inspection;
@@ -98,6 +99,7 @@ fn accept(given: &str, visible: &VisibleSchema) -> Result<(String, Vec<String>),
     };
     let mut resolver = Resolver::new(visible, own_ctes);
     resolver.select(select, None, None, None)?;
+    resolver.check_edits()?;
     let mut accepted = statement.to_owned();
     if !resolver.edits.is_empty() {
         for &(start, end) in &resolver.qualifiers {

@@ -181,10 +181,10 @@ impl VisibleSchema {
         if column.is_empty() || found.column(column).is_some() {
             return true;
         }
-        // A full-text table has two columns that it does not list: one of its own name, for MATCH, and `rank`. What
-        // they say depends on all listed ones.
+        // A full-text table has columns that it does not list: one of its own name, for MATCH, `rank` or `docid`.
+        // What they say depends on all listed ones.
         let unlisted: &[&str] = if found.kind == TableKind::Virtual {
-            &["rowid", "oid", "_rowid_", "rank", &found.name]
+            &["rowid", "oid", "_rowid_", "rank", "docid", &found.name]
         } else {
             &["rowid", "oid", "_rowid_"]
         };

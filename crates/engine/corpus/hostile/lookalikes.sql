@@ -25,3 +25,5 @@ SELECT ｌｏａｄ_extension('x')
 SELECT name FROM customers WHERE id ＝ 1
 SELECT "sa\u{301}lary" FROM people
 SELECT token FROM \u{ff53}ecrets
+SELECT \u{feff}salary FROM people, (SELECT 1 AS "\u{feff}salary")
+SELECT name FROM people WHERE people.\u{feff}salary > 1

@@ -26,4 +26,4 @@ WITH big AS MATERIALIZED (SELECT a.profile AS p, b.profile AS q FROM orders AS o
 SELECT count(*) FROM (SELECT a.id, b.id AS c FROM orders AS a, orders AS b UNION SELECT a.amount, b.amount FROM orders AS a, orders AS b)
 SELECT json_insert(profile, '$.a', (SELECT json_group_array(profile) FROM customers, orders)) FROM customers
 SELECT concat_ws((SELECT group_concat(profile) FROM customers, orders), 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h') FROM orders
-SELECT upper(group_concat(a.profile)) || lower(group_concat(b.profile)) FROM customers AS a, orders AS b, orders AS c
+SELECT upper(group_concat(a.profile)) || lower(group_concat(b.profile)) FROM customers AS a, customers AS b, orders AS c, orders AS d

@@ -217,6 +217,7 @@ impl<'a> Resolver<'a> {
         let name = decode(raw);
         for scope in scope.chain() {
             let mut found = false;
+            self.compare(scope.width())?;
             for source in &scope.sources {
                 if source.has(&name, self.visible) {
                     found = true;
@@ -256,10 +257,12 @@ impl<'a> Resolver<'a> {
         let (table_name, column_name) = (decode(table.0), decode(column.0));
         let in_main = db.is_none_or(|db| same(&decode(db.0), "main"));
         for scope in scope.chain().filter(|_| in_main) {
+            self.compare(scope.sources.len())?;
             for source in &scope.sources {
                 if !same(&source.name, &table_name) || (db.is_some() && !source.is_in_main()) {
                     continue;
                 }
+                self.compare(source.width())?;
                 let is_rowid = is_rowid(&column_name) && source.has_rowid(self.visible);
                 if !is_rowid && !source.has(&column_name, self.visible) {
                     self.cut(source);

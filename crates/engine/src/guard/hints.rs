@@ -1,8 +1,10 @@
 //! What to say of a column that is not there: the words are those of SQLite, the hint is computed over visible names
 //! only, so that a hidden column and a missing one cannot be told apart.
 
+use sqlite3_parser::ast::{As, ResultColumn};
+
 use super::Refused;
-use super::names::{nearest, same, shown};
+use super::names::{decode, nearest, same, shown};
 use super::scope::{Scope, Source};
 use crate::error::{Code, Error};
 use crate::policy::VisibleSchema;
@@ -100,6 +102,29 @@ pub(super) fn unknown_qualified_column(
         }
     };
     with(error, hint)
+}
+
+/// Says of a missing column that it is an alias of the very SELECT, if it is one: a likely slip, since WHERE and ORDER BY
+/// may use it.
+pub(super) fn about_alias(refused: Refused, columns: &[ResultColumn<'_>]) -> Refused {
+    let alias = columns.iter().find_map(|column| match column {
+        ResultColumn::Expr(_, Some(As::As(name) | As::Elided(name))) => {
+            let alias = decode(name.0);
+            let is_meant = refused.code() == Code::UnknownColumn
+                && same(refused.message(), &format!("no such column: {alias}"));
+            is_meant.then_some(alias)
+        }
+        _ => None,
+    });
+    match alias {
+        Some(alias) => with(
+            Error::new(refused.code(), refused.message()),
+            Some(format!(
+                "{alias} is an alias of this SELECT, whose columns cannot use it: repeat its expression"
+            )),
+        ),
+        None => refused,
+    }
 }
 
 fn with(error: Error, hint: Option<String>) -> Refused {

@@ -4,8 +4,8 @@
 use sqlite3_parser::ast::{Expr, Literal, PragmaBody, QualifiedName};
 
 use super::Refused;
+use super::from::unknown_table;
 use super::names::{decode, same};
-use super::resolve::unknown_table;
 use super::text::{invalid, read_only};
 use crate::policy::{VisibleSchema, quote_identifier};
 use crate::schema::{Table, TableKind};
@@ -95,11 +95,12 @@ pub(super) fn own_definitions(text: &str, visible: &VisibleSchema) -> (usize, us
     let mut rest = rest.strip_prefix("RECURSIVE ").unwrap_or(rest);
     let mut count = 0;
     for name in SCHEMA_TABLES {
-        if rest.starts_with(name) {
-            if let Some(behind) = rest.strip_prefix(definition(name, visible).as_str()) {
-                rest = behind.strip_prefix(", ").unwrap_or(behind);
-                count += 1;
-            }
+        // The definition is long to write, so it is only compared where it can be meant.
+        if rest.starts_with(name)
+            && let Some(behind) = rest.strip_prefix(definition(name, visible).as_str())
+        {
+            rest = behind.strip_prefix(", ").unwrap_or(behind);
+            count += 1;
         }
     }
     if count == 0 {

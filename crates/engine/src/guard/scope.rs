@@ -74,6 +74,15 @@ impl Source<'_> {
         }
     }
 
+    /// Returns the number of its columns.
+    pub(super) fn width(&self) -> usize {
+        match &self.kind {
+            SourceKind::Table(table) => table.columns.len(),
+            SourceKind::Fixed(columns) => columns.len(),
+            SourceKind::Derived(columns) => columns.len(),
+        }
+    }
+
     /// Returns the names that `*` stands for.
     pub(super) fn columns(&self) -> Vec<&str> {
         match &self.kind {
@@ -129,6 +138,11 @@ pub(super) struct Scope<'s, 'a> {
 }
 
 impl<'s, 'a> Scope<'s, 'a> {
+    /// Returns the number of columns of all its sources.
+    pub(super) fn width(&self) -> usize {
+        self.sources.iter().map(Source::width).sum::<usize>() + self.aliases.len()
+    }
+
     /// Returns this scope and those around it, the innermost first.
     pub(super) fn chain(&'s self) -> impl Iterator<Item = &'s Scope<'s, 'a>> {
         std::iter::successors(Some(self), |scope| scope.parent)

@@ -14,6 +14,9 @@ pub(super) const MAX_SQL_BYTES: usize = 32 * 1024;
 /// The deepest nesting of parentheses.
 const MAX_PARENTHESES: usize = 100;
 
+/// The longest list of columns behind USING; the parser compares each with all before it.
+const MAX_USING: usize = 200;
+
 /// One token with its place in the text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Token {
@@ -69,11 +72,27 @@ pub(super) fn only_statement(text: &str, extra_bytes: usize) -> Result<&str, Ref
             )
         }));
     };
+    check_shape(text, statement)?;
+    Ok(&text[statement[0].start..statement[statement.len() - 1].end])
+}
+
+/// Refuses what would cost the parser, or those after it, too much.
+fn check_shape(text: &str, statement: &[Token]) -> Result<(), Refused> {
     let mut depth = 0_usize;
+    let mut listed = None;
     for token in statement {
         match token.kind {
             TokenType::TK_LP => depth += 1,
-            TokenType::TK_RP => depth = depth.saturating_sub(1),
+            TokenType::TK_RP => {
+                depth = depth.saturating_sub(1);
+                listed = None;
+            }
+            TokenType::TK_USING => listed = Some(0),
+            TokenType::TK_COMMA => listed = listed.map(|count| count + 1),
+            // SQLite takes a byte order mark for a space, the parser for a letter: the two would read different names.
+            TokenType::TK_ID if text[token.start..].starts_with('\u{feff}') => {
+                return Err(invalid("the SQL holds a byte order mark"));
+            }
             _ => {}
         }
         if depth > MAX_PARENTHESES {
@@ -81,8 +100,13 @@ pub(super) fn only_statement(text: &str, extra_bytes: usize) -> Result<&str, Ref
                 "the SQL nests parentheses more than {MAX_PARENTHESES} deep"
             )));
         }
+        if listed.is_some_and(|count| count > MAX_USING) {
+            return Err(too_complex(format!(
+                "the SQL joins using more than {MAX_USING} columns"
+            )));
+        }
     }
-    Ok(&text[statement[0].start..statement[statement.len() - 1].end])
+    Ok(())
 }
 
 /// Returns the tokens of `text`, and why it is broken after the last of them, if it is.
