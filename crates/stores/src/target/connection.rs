@@ -44,7 +44,7 @@ pub(super) const LIMITS: [(Limit, i32); 10] = [
 
 /// How deep parentheses may be nested. SQLite limits expressions but not queries within queries, for which it recurses,
 /// and a thousand of them take seconds to prepare.
-const MAX_NESTING: usize = 150;
+pub(super) const MAX_NESTING: usize = 150;
 
 /// Memory of all of SQLite in this process. Page caches, sorts and temporary tables stay far below it, because they
 /// go to files; what meets it is a single value that grows inside a function, which then fails for want of one more
@@ -161,16 +161,7 @@ impl FencedConnection {
         let _attended = watch.attend(&self.connection)?;
 
         self.authorizer.ask(visible, &self.table_functions);
-        let mut statement = prepare_only(&self.connection, text).map_err(|fault| self.denied_or(fault))?;
-        if statement.is_explain() != 0 || statement.column_count() == 0 {
-            return Err(Fault::NotASelect);
-        }
-        if !statement.readonly() {
-            return Err(Fault::Write("not read-only by SQLite's own account".to_owned()));
-        }
-        if statement.parameter_count() > 0 {
-            return Err(Fault::Parameters);
-        }
+        let mut statement = prepare_select(&self.connection, text).map_err(|fault| self.denied_or(fault))?;
         let check = program::Check {
             connection: &self.connection,
             authorizer: &self.authorizer,
@@ -253,6 +244,22 @@ fn settings() -> String {
         "PRAGMA query_only = 1; PRAGMA hard_heap_limit = {HEAP_BYTES}; PRAGMA temp_store = {temp_store};
          PRAGMA cache_size = -{CACHE_KIB}; PRAGMA mmap_size = 0; PRAGMA cell_size_check = 1;"
     )
+}
+
+/// Prepares a text that is one statement which returns rows, needs no values and, by SQLite's own account, writes
+/// nothing.
+pub(super) fn prepare_select<'c>(connection: &'c Connection, text: &str) -> Result<Statement<'c>, Fault> {
+    let statement = prepare_only(connection, text)?;
+    if !statement.readonly() {
+        return Err(Fault::Write("not read-only by SQLite's own account".to_owned()));
+    }
+    if statement.is_explain() != 0 || statement.column_count() == 0 {
+        return Err(Fault::NotASelect);
+    }
+    if statement.parameter_count() > 0 {
+        return Err(Fault::Parameters);
+    }
+    Ok(statement)
 }
 
 /// Prepares a text that holds exactly one statement.

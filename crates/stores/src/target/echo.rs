@@ -14,7 +14,7 @@ use super::watch::Watch;
 
 /// Returns what SQLite finds wrong with `text`, or `None` if it finds nothing or has no time to look.
 pub(super) fn message_of(text: &str, visible: &VisibleSchema, watch: &Arc<Watch>) -> Option<String> {
-    let connection = visible_only(visible).ok()?;
+    let connection = visible_only(text, visible).ok()?;
     let _attended = watch.attend(&connection).ok()?;
     match Batch::new(&connection, text).next() {
         Ok(_) => None,
@@ -23,10 +23,14 @@ pub(super) fn message_of(text: &str, visible: &VisibleSchema, watch: &Arc<Watch>
     }
 }
 
-fn visible_only(visible: &VisibleSchema) -> rusqlite::Result<Connection> {
+/// Makes the tables that the text may name: on a thousand tables, making them all takes a tenth of a second.
+fn visible_only(text: &str, visible: &VisibleSchema) -> rusqlite::Result<Connection> {
     let connection = Connection::open_in_memory()?;
     let mut schema = String::from("BEGIN;");
-    for table in visible.tables() {
+    let text = text.to_ascii_lowercase();
+    // A quote in a name is doubled in a text.
+    let may_name = |name: &str| text.contains(&name.to_ascii_lowercase()) || name.contains(['"', '`', '\'']);
+    for table in visible.tables().iter().filter(|table| may_name(&table.name)) {
         let columns: Vec<String> = table.columns.iter().map(|column| quote_identifier(&column.name)).collect();
         schema.push_str(&format!("CREATE TABLE {} ({});", quote_identifier(&table.name), columns.join(", ")));
     }

@@ -14,6 +14,9 @@ use super::connection::VALUE_BYTES;
 /// The product of the lengths that SQLite's own function is given at most: a few tenths of a second.
 const MAX_PRODUCT: usize = 1 << 32;
 
+/// By this SQLite's JSON functions know one another's results from ordinary text.
+const JSON: u32 = b'J' as u32;
+
 /// Replaces the functions on one connection.
 pub(super) fn install(connection: &Connection) -> rusqlite::Result<()> {
     type Fast = fn(&[&str]) -> rusqlite::Result<Value>;
@@ -28,15 +31,20 @@ pub(super) fn install(connection: &Connection) -> rusqlite::Result<()> {
         ("jsonb_patch", 2, None),
         ("json_pretty", 2, None),
     ];
-    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
+    let flags = FunctionFlags::SQLITE_UTF8
+        | FunctionFlags::SQLITE_DETERMINISTIC
+        | FunctionFlags::SQLITE_INNOCUOUS
+        | FunctionFlags::SQLITE_RESULT_SUBTYPE;
     for (name, arguments, fast) in replaced {
         let original = Original::of(name, arguments)?;
+        let subtype = (name == "json_patch").then_some(JSON);
         connection.create_scalar_function(name, arguments, flags, move |context: &Context<'_>| {
             let mut texts = [""; 3];
             let mut are_texts = true;
             for (index, text) in texts.iter_mut().enumerate().take(context.len()) {
                 match context.get_raw(index) {
-                    ValueRef::Null => return Ok(Value::Null),
+                    // Of the first alone: `replace(x, '', NULL)` is x.
+                    ValueRef::Null if index == 0 && fast.is_some() => return Ok((Value::Null, None)),
                     ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
                         // SQLite's functions do not agree among themselves on what follows a NUL.
                         Ok(valid) if !bytes.contains(&0) => *text = valid,
@@ -45,10 +53,11 @@ pub(super) fn install(connection: &Connection) -> rusqlite::Result<()> {
                     _ => are_texts = false,
                 }
             }
-            match fast {
-                Some(fast) if are_texts => fast(&texts[..context.len()]),
-                _ => original.call(context),
-            }
+            let value = match fast {
+                Some(fast) if are_texts => fast(&texts[..context.len()])?,
+                _ => original.call(context)?,
+            };
+            Ok((value, subtype))
         })?;
     }
     Ok(())
@@ -159,7 +168,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const CALLS: [&str; 9] = [
+    const CALLS: [&str; 10] = [
         "instr(?1, ?2)",
         "replace(?1, ?2, ?3)",
         "trim(?1, ?2)",
@@ -168,7 +177,8 @@ mod tests {
         "unhex(?1, ?2)",
         "json_patch(?1, ?2)",
         "hex(jsonb_patch(?1, ?2))",
-        "json_pretty(?1, ?2)",
+        "json_array(json_patch(?1, ?2))",
+        "json_array(json_pretty(?1, ?2))",
     ];
 
     fn outcome(connection: &Connection, call: &str, values: &[Value]) -> Result<Value, String> {

@@ -4,3 +4,4 @@ mod corpus_gold;
 mod golden_copy;
 mod read_schema;
 mod system_store;
+mod target_database;

@@ -7,3 +7,4 @@ mod limits;
 mod corpus;
 mod hostile;
 mod benign;
+mod table;

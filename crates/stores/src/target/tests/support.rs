@@ -73,7 +73,7 @@ impl Target {
                 .map(|row| row.iter().map(Value::to_text).collect::<Vec<_>>().join("|"))
                 .collect::<Vec<_>>()
                 .join("\n"),
-            Err(error) => { eprintln!("{sql}: {:?}", error.cause()); format!("{}: {}", error.code(), error.message()) }
+            Err(error) => format!("{}: {}", error.code(), error.message()),
         }
     }
 }
