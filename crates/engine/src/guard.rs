@@ -3,17 +3,17 @@
 //! The text is measured, split into tokens, parsed with SQLite's own grammar, and every name in it is looked up in
 //! [`VisibleSchema`]. What cannot be parsed does not run; what is hidden is answered like what does not exist.
 
-mod text;
-mod resolve;
 mod expressions;
-mod scope;
 mod functions;
 mod hints;
-mod names;
 mod inspection;
+mod names;
+mod resolve;
 mod rewrite;
+mod scope;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ use sqlite3_parser::{Bump, FallibleIterator};
 use crate::error::{Code, Error};
 use crate::policy::VisibleSchema;
 use crate::prompt::GeneratedSql;
+pub use functions::is_allowed_function;
 use resolve::Resolver;
 use rewrite::{Edit, Edits, Until};
 use text::{invalid, read_only};
@@ -81,7 +82,13 @@ fn accept(given: &str, visible: &VisibleSchema) -> Result<(String, Vec<String>),
     let arena = Bump::new();
     let select = match parse(statement, &arena)? {
         Cmd::Stmt(Stmt::Select(select)) => select,
-        Cmd::Stmt(Stmt::Pragma(name, body)) => return inspection::answer_statement(&name, body.as_ref(), visible),
+        Cmd::Stmt(Stmt::Pragma(name, body)) => {
+            // The answer holds its rows itself and reads no table.
+            return Ok((
+                inspection::answer_statement(&name, body.as_ref(), visible)?,
+                Vec::new(),
+            ));
+        }
         Cmd::Explain(Stmt::Select(_)) | Cmd::ExplainQueryPlan(Stmt::Select(_)) => {
             return Err(Box::new(
                 Error::new(Code::NotASelect, "only SELECT may run").with_hint("leave out EXPLAIN"),
@@ -108,18 +115,22 @@ fn accept(given: &str, visible: &VisibleSchema) -> Result<(String, Vec<String>),
 }
 
 /// Parses one statement.
-fn parse<'b>(statement: &str, arena: &'b Bump) -> Result<Cmd<'b>, Refused>
-{
+fn parse<'b>(statement: &str, arena: &'b Bump) -> Result<Cmd<'b>, Refused> {
     // The parser's input must live as long as what it makes, so it gets a copy in the arena.
     let statement = arena.alloc_str(statement);
     match Parser::new(arena, statement.as_bytes()).next() {
         Ok(Some(command)) => Ok(command),
         Ok(None) => Err(invalid("there is no SQL")),
-        Err(ParseError::ParserError(ParserError::SyntaxError(near), _)) => {
-            Err(invalid(format!("near \"{}\": syntax error", names::shown(&near))))
+        Err(ParseError::ParserError(ParserError::SyntaxError(near), _)) => Err(invalid(format!(
+            "near \"{}\": syntax error",
+            names::shown(&near)
+        ))),
+        Err(ParseError::ParserError(ParserError::UnexpectedEof, _)) => {
+            Err(invalid("incomplete input"))
         }
-        Err(ParseError::ParserError(ParserError::UnexpectedEof, _)) => Err(invalid("incomplete input")),
-        Err(ParseError::ParserError(ParserError::Custom(message), _)) => Err(invalid(names::shown(&message))),
+        Err(ParseError::ParserError(ParserError::Custom(message), _)) => {
+            Err(invalid(names::shown(&message)))
+        }
         Err(_) => Err(invalid("unrecognized token")),
     }
 }
@@ -131,7 +142,11 @@ fn rewritten(
     visible: &VisibleSchema,
     own_ctes: usize,
 ) -> Result<String, Refused> {
-    let failed = || invalid("the SQL cannot be written without the columns that may not be read; name the columns");
+    let failed = || {
+        invalid(
+            "the SQL cannot be written without the columns that may not be read; name the columns",
+        )
+    };
     let arena = Bump::new();
     let plain = rewrite::print(select, &Edits::new());
     match parse(&plain, &arena)? {
@@ -143,7 +158,11 @@ fn rewritten(
         Cmd::Stmt(Stmt::Select(again)) => {
             let mut resolver = Resolver::new(visible, own_ctes);
             resolver.select(again, None, None, None)?;
-            if resolver.edits.is_empty() { Ok(text) } else { Err(failed()) }
+            if resolver.edits.is_empty() {
+                Ok(text)
+            } else {
+                Err(failed())
+            }
         }
         _ => Err(failed()),
     }
@@ -160,8 +179,13 @@ fn with_schema_tables(select: &str, wanted: [bool; 2], visible: &VisibleSchema) 
     let definitions = definitions.join(", ");
     let (tokens, _) = text::tokens(select);
     match tokens[..] {
-        [with, recursive, ..] if with.kind == TokenType::TK_WITH && recursive.kind == TokenType::TK_RECURSIVE => {
-            format!("WITH RECURSIVE {definitions}, {}", select[recursive.end..].trim_start())
+        [with, recursive, ..]
+            if with.kind == TokenType::TK_WITH && recursive.kind == TokenType::TK_RECURSIVE =>
+        {
+            format!(
+                "WITH RECURSIVE {definitions}, {}",
+                select[recursive.end..].trim_start()
+            )
         }
         [with, ..] if with.kind == TokenType::TK_WITH => {
             format!("WITH {definitions}, {}", select[with.end..].trim_start())

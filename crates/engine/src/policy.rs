@@ -118,7 +118,10 @@ impl VisibleSchema {
             let own = table.clone();
             table.foreign_keys.retain(|key| {
                 names.contains(&key.table.to_ascii_lowercase())
-                    && key.columns.iter().all(|column| own.column(column).is_some())
+                    && key
+                        .columns
+                        .iter()
+                        .all(|column| own.column(column).is_some())
                     && key
                         .referenced
                         .iter()
@@ -185,7 +188,10 @@ impl VisibleSchema {
         } else {
             &["rowid", "oid", "_rowid_"]
         };
-        unlisted.iter().any(|name| name.eq_ignore_ascii_case(column)) && !self.has_hidden_columns(table)
+        unlisted
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(column))
+            && !self.has_hidden_columns(table)
     }
 
     /// Says whether some columns of this visible table are hidden, so that `*` means less than SQLite would read.
@@ -310,7 +316,11 @@ mod tests {
     #[test]
     fn a_key_to_a_hidden_table_is_not_named() {
         let visible = VisibleSchema::new(&company(), &Visibility::hiding(["teams"]));
-        assert!(visible.table("people").is_some_and(|people| people.foreign_keys.is_empty()));
+        assert!(
+            visible
+                .table("people")
+                .is_some_and(|people| people.foreign_keys.is_empty())
+        );
         assert!(!format!("{:?}", visible.tables()).contains("teams"));
     }
 

@@ -7,14 +7,14 @@ use crate::linking;
 use crate::policy::{VisibleSchema, quote_identifier};
 use crate::question::Question;
 use crate::result::ResultSet;
-use crate::schema::{Column, Table};
+use crate::schema::{Column, Table, TableKind};
 
 /// Changes whenever the text of a prompt does, so that recorded runs can be told apart.
 pub const PROMPT_VERSION: &str = "1";
 
-/// The longest schema text in characters; about 5,000 tokens. Beyond it, tables that the question does not touch
-/// are left out.
-pub const MAX_SCHEMA_CHARS: usize = 16_000;
+/// The longest schema text in characters; about 3,000 tokens, half a minute of reading for a small model on two cores.
+/// Beyond it, tables that the question does not touch are left out.
+pub const MAX_SCHEMA_CHARS: usize = 9_000;
 
 /// A prompt in three parts. `system` and `schema` are the stable prefix: the same for every question of one visible
 /// schema, so that a generator can keep its state. Only `tail` depends on the question.
@@ -168,6 +168,12 @@ fn schema_text(question: &Question, visible: &VisibleSchema, values: SendValues)
 }
 
 fn write_table(text: &mut String, table: &Table, values: SendValues) {
+    if table.kind == TableKind::View {
+        // What a view holds stands in its tables already; its names are enough.
+        let columns: Vec<String> = table.columns.iter().map(|column| identifier(&column.name)).collect();
+        text.push_str(&format!("CREATE VIEW {} ({});\n\n", identifier(&table.name), columns.join(", ")));
+        return;
+    }
     let mut lines: Vec<(String, String)> = table
         .columns
         .iter()
@@ -216,21 +222,23 @@ fn write_table(text: &mut String, table: &Table, values: SendValues) {
     text.push_str(");\n\n");
 }
 
-/// Writes a few sample values as a comment; keys that are mere numbers say nothing and are left out.
+/// Writes a few sample values as a comment: all of a short list of categories, else two that show the form. Numbers
+/// and long texts say little and are left out.
 fn examples(column: &Column) -> String {
-    let numeric = column.samples.iter().all(|sample| sample.parse::<f64>().is_ok());
-    if column.samples.is_empty() || (numeric && column.is_unique == Some(true)) {
+    let is_number = |sample: &String| sample.parse::<f64>().is_ok();
+    let is_long = |sample: &String| sample.chars().count() > 30;
+    let samples = &column.samples;
+    let is_category = column.distinct.is_some_and(|distinct| distinct <= 6);
+    let says_little = samples.iter().all(is_number) && !(is_category && column.is_unique != Some(true));
+    if samples.is_empty() || says_little || samples.iter().take(2).any(is_long) {
         return String::new();
     }
-    let is_category = column.distinct.is_some_and(|distinct| distinct <= 6) && !numeric;
-    let count = if is_category { 6 } else { 3 };
-    let shown: Vec<String> = column
-        .samples
+    let shown: Vec<String> = samples
         .iter()
-        .take(count)
+        .take(if is_category { 6 } else { 2 })
         .map(|sample| {
             let sample = shorten(sample, 30);
-            if numeric { sample } else { format!("'{}'", sample.replace('\'', "''")) }
+            if is_number(&sample) { sample } else { format!("'{}'", sample.replace('\'', "''")) }
         })
         .collect();
     let more = if is_category { "" } else { ", ..." };
@@ -343,7 +351,7 @@ fn from_first_statement(reply: &str) -> &str {
 mod tests {
     use super::*;
     use crate::policy::Visibility;
-    use crate::schema::{ForeignKey, Schema, TableKind};
+    use crate::schema::{ForeignKey, Schema};
 
     fn column(name: &str, kind: &str, samples: &[&str]) -> Column {
         Column {

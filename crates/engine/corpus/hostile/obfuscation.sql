@@ -25,7 +25,7 @@ SELECT(salary)FROM(people)
 /*!50000 DROP TABLE orders */
 SELECT 1;--\nDROP TABLE orders
 #DELETE\nSELECT salary FROM people
-SELECT * FROM orders WHERE id = 1 OR 1=1; -- '
+SELECT * FROM orders WHERE id = 1 OR 1=1; DROP TABLE orders -- '
 EXEC xp_cmdshell('dir')
 COPY orders TO '/tmp/x'
 SELECT * INTO OUTFILE '/tmp/x' FROM orders

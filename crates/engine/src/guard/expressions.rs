@@ -1,17 +1,18 @@
 //! Resolves expressions: every column is looked up, every function checked, every subquery gone into.
 
 use sqlite3_parser::ast::{
-    Expr, FrameBound, FunctionCallOrder, FunctionTail, LikeOperator, Name, Over, Select, SortedColumn, Window,
+    Expr, FrameBound, FunctionCallOrder, FunctionTail, LikeOperator, Name, Over, Select,
+    SortedColumn, Window,
 };
 
+use super::Refused;
 use super::functions;
 use super::hints;
 use super::names::{decode, same, shown};
 use super::resolve::Resolver;
 use super::rewrite::address;
-use super::scope::{is_rowid, Scope, SourceKind, Withs};
+use super::scope::{Scope, SourceKind, Withs, is_rowid};
 use super::text::invalid;
-use super::Refused;
 use crate::error::{Code, Error};
 
 impl<'a> Resolver<'a> {
@@ -28,12 +29,16 @@ impl<'a> Resolver<'a> {
             Expr::Id(id) => self.column(id.0, scope)?,
             Expr::Name(name) => self.column(name.0, scope)?,
             Expr::Qualified(table, column) => self.qualified(None, table, column, scope)?,
-            Expr::DoublyQualified(db, table, column) => self.qualified(Some(db), table, column, scope)?,
+            Expr::DoublyQualified(db, table, column) => {
+                self.qualified(Some(db), table, column, scope)?
+            }
             Expr::Binary(left, _, right) => {
                 self.expr(left, scope, withs)?;
                 self.expr(right, scope, withs)?;
             }
-            Expr::Between { lhs, start, end, .. } => {
+            Expr::Between {
+                lhs, start, end, ..
+            } => {
                 self.expr(lhs, scope, withs)?;
                 self.expr(start, scope, withs)?;
                 self.expr(end, scope, withs)?;
@@ -86,7 +91,9 @@ impl<'a> Resolver<'a> {
             Expr::InTable { lhs, rhs, args, .. } => {
                 self.expr(lhs, scope, withs)?;
                 if args.is_some() {
-                    return Err(invalid("a table function behind IN cannot be used; write IN (SELECT ...)"));
+                    return Err(invalid(
+                        "a table function behind IN cannot be used; write IN (SELECT ...)",
+                    ));
                 }
                 let source = self.table(rhs, None, None, withs)?;
                 if source.cut.is_some() {
@@ -97,7 +104,11 @@ impl<'a> Resolver<'a> {
                 }
             }
             Expr::Like {
-                lhs, op, rhs, escape, ..
+                lhs,
+                op,
+                rhs,
+                escape,
+                ..
             } => {
                 match op {
                     LikeOperator::Like | LikeOperator::Glob => {}
@@ -110,12 +121,17 @@ impl<'a> Resolver<'a> {
                 }
             }
             Expr::Parenthesized(inner) => self.list(inner, scope, withs)?,
-            Expr::Raise(..) => return Err(invalid("RAISE() may only be used within a trigger-program")),
+            Expr::Raise(..) => {
+                return Err(invalid("RAISE() may only be used within a trigger-program"));
+            }
             Expr::Variable(name) => {
                 return Err(Box::new(
                     Error::new(
                         Code::InvalidSql,
-                        format!("parameters cannot be used: {}", shown(if name.is_empty() { "?" } else { name })),
+                        format!(
+                            "parameters cannot be used: {}",
+                            shown(if name.is_empty() { "?" } else { name })
+                        ),
                     )
                     .with_hint("write the value itself"),
                 ));
@@ -135,7 +151,10 @@ impl<'a> Resolver<'a> {
         self.list(window.partition_by.unwrap_or_default(), scope, withs)?;
         self.terms(window.order_by.unwrap_or_default(), scope, withs)?;
         if let Some(frame) = &window.frame_clause {
-            for bound in [Some(&frame.start), frame.end.as_ref()].into_iter().flatten() {
+            for bound in [Some(&frame.start), frame.end.as_ref()]
+                .into_iter()
+                .flatten()
+            {
                 if let FrameBound::Following(offset) | FrameBound::Preceding(offset) = bound {
                     self.expr(offset, scope, withs)?;
                 }
@@ -159,7 +178,8 @@ impl<'a> Resolver<'a> {
         scope: &Scope<'_, 'a>,
         withs: Option<&Withs<'_, 'a>>,
     ) -> Result<(), Refused> {
-        list.iter().try_for_each(|expr| self.expr(expr, scope, withs))
+        list.iter()
+            .try_for_each(|expr| self.expr(expr, scope, withs))
     }
 
     fn terms(
@@ -168,7 +188,9 @@ impl<'a> Resolver<'a> {
         scope: &Scope<'_, 'a>,
         withs: Option<&Withs<'_, 'a>>,
     ) -> Result<(), Refused> {
-        terms.iter().try_for_each(|term| self.expr(&term.expr, scope, withs))
+        terms
+            .iter()
+            .try_for_each(|term| self.expr(&term.expr, scope, withs))
     }
 
     fn tail(
@@ -203,7 +225,13 @@ impl<'a> Resolver<'a> {
                     self.cut(source);
                 }
             }
-            let rowid = || is_rowid(&name) && scope.sources.iter().any(|source| source.has_rowid(self.visible));
+            let rowid = || {
+                is_rowid(&name)
+                    && scope
+                        .sources
+                        .iter()
+                        .any(|source| source.has_rowid(self.visible))
+            };
             if found || rowid() || scope.aliases.iter().any(|alias| same(alias, &name)) {
                 return Ok(());
             }
@@ -241,7 +269,9 @@ impl<'a> Resolver<'a> {
                     match source.kind {
                         // These will not stand in `main` once the statement is rewritten.
                         SourceKind::Fixed(_) => self.strip(db.0, table.0),
-                        _ if source.cut.is_some() => self.qualifiers.push((address(db.0), address(table.0))),
+                        _ if source.cut.is_some() => {
+                            self.qualifiers.push((address(db.0), address(table.0)))
+                        }
                         _ => {}
                     }
                 }
@@ -259,5 +289,7 @@ impl<'a> Resolver<'a> {
 }
 
 fn full_text_in_sight(scope: &Scope<'_, '_>) -> bool {
-    scope.chain().any(|scope| scope.sources.iter().any(|source| source.is_virtual()))
+    scope
+        .chain()
+        .any(|scope| scope.sources.iter().any(|source| source.is_virtual()))
 }

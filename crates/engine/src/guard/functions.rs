@@ -1,7 +1,7 @@
 //! The functions that generated SQL may call. What is not named here does not run.
 
-use super::names::nearest;
 use super::Refused;
+use super::names::nearest;
 use crate::error::{Code, Error};
 
 /// Sorted, so that a look-up is a binary search. Left out on purpose: whatever loads code or touches files
@@ -9,19 +9,129 @@ use crate::error::{Code, Error};
 /// `zeroblob` and `randomblob`, whose one argument decides how much memory is taken. `printf` and its like are bounded
 /// by the database's limit on the length of a value.
 const ALLOWED: &[&str] = &[
-    "abs", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "avg", "bm25", "ceil", "ceiling", "char",
-    "coalesce", "concat", "concat_ws", "cos", "cosh", "count", "cume_dist", "date", "datetime", "degrees",
-    "dense_rank", "exp", "first_value", "floor", "format", "glob", "group_concat", "hex", "highlight", "if", "ifnull",
-    "iif", "instr", "json", "json_array", "json_array_length", "json_error_position", "json_extract",
-    "json_group_array", "json_group_object", "json_insert", "json_object", "json_patch", "json_pretty", "json_quote",
-    "json_remove", "json_replace", "json_set", "json_type", "json_valid", "jsonb", "jsonb_array", "jsonb_extract",
-    "jsonb_group_array", "jsonb_group_object", "jsonb_insert", "jsonb_object", "jsonb_patch", "jsonb_remove",
-    "jsonb_replace", "jsonb_set", "julianday", "lag", "last_value", "lead", "length", "like", "likelihood", "likely",
-    "ln", "log", "log10", "log2", "lower", "ltrim", "max", "min", "mod", "nth_value", "ntile", "nullif",
-    "octet_length", "percent_rank", "pi", "pow", "power", "printf", "quote", "radians", "random", "rank", "replace",
-    "round", "row_number", "rtrim", "sign", "sin", "sinh", "snippet", "soundex", "sqrt", "strftime", "string_agg",
-    "substr", "substring", "sum", "tan", "tanh", "time", "timediff", "total", "trim", "trunc", "typeof", "unhex",
-    "unicode", "unistr", "unixepoch", "unlikely", "upper",
+    "abs",
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "avg",
+    "bm25",
+    "ceil",
+    "ceiling",
+    "char",
+    "coalesce",
+    "concat",
+    "concat_ws",
+    "cos",
+    "cosh",
+    "count",
+    "cume_dist",
+    "date",
+    "datetime",
+    "degrees",
+    "dense_rank",
+    "exp",
+    "first_value",
+    "floor",
+    "format",
+    "glob",
+    "group_concat",
+    "hex",
+    "highlight",
+    "if",
+    "ifnull",
+    "iif",
+    "instr",
+    "json",
+    "json_array",
+    "json_array_length",
+    "json_error_position",
+    "json_extract",
+    "json_group_array",
+    "json_group_object",
+    "json_insert",
+    "json_object",
+    "json_patch",
+    "json_pretty",
+    "json_quote",
+    "json_remove",
+    "json_replace",
+    "json_set",
+    "json_type",
+    "json_valid",
+    "jsonb",
+    "jsonb_array",
+    "jsonb_extract",
+    "jsonb_group_array",
+    "jsonb_group_object",
+    "jsonb_insert",
+    "jsonb_object",
+    "jsonb_patch",
+    "jsonb_remove",
+    "jsonb_replace",
+    "jsonb_set",
+    "julianday",
+    "lag",
+    "last_value",
+    "lead",
+    "length",
+    "like",
+    "likelihood",
+    "likely",
+    "ln",
+    "log",
+    "log10",
+    "log2",
+    "lower",
+    "ltrim",
+    "max",
+    "min",
+    "mod",
+    "nth_value",
+    "ntile",
+    "nullif",
+    "octet_length",
+    "percent_rank",
+    "pi",
+    "pow",
+    "power",
+    "printf",
+    "quote",
+    "radians",
+    "random",
+    "rank",
+    "replace",
+    "round",
+    "row_number",
+    "rtrim",
+    "sign",
+    "sin",
+    "sinh",
+    "snippet",
+    "soundex",
+    "sqrt",
+    "strftime",
+    "string_agg",
+    "substr",
+    "substring",
+    "sum",
+    "tan",
+    "tanh",
+    "time",
+    "timediff",
+    "total",
+    "trim",
+    "trunc",
+    "typeof",
+    "unhex",
+    "unicode",
+    "unistr",
+    "unixepoch",
+    "unlikely",
+    "upper",
 ];
 
 /// What to write instead of a function of another database.
@@ -81,11 +191,19 @@ pub(super) fn check(name: &str) -> Result<(), Refused> {
     Err(refusal(name, &lower))
 }
 
+/// Says whether generated SQL may call the function of this name; names compare without regard to ASCII case.
+pub fn is_allowed_function(name: &str) -> bool {
+    ALLOWED.binary_search(&name.to_ascii_lowercase().as_str()).is_ok()
+}
+
 /// Returns the refusal of a function that is not allowed.
 fn refusal(name: &str, lower: &str) -> Refused {
     let error = Error::new(
         Code::FunctionNotAllowed,
-        format!("the function {} may not be called", super::names::shown(name)),
+        format!(
+            "the function {} may not be called",
+            super::names::shown(name)
+        ),
     );
     let instead = INSTEAD.iter().find(|(known, _)| *known == lower);
     Box::new(match (instead, nearest(lower, ALLOWED.iter().copied())) {
@@ -102,12 +220,24 @@ mod tests {
     #[test]
     fn the_list_is_sorted_and_in_lower_case() {
         assert!(ALLOWED.windows(2).all(|pair| pair[0] < pair[1]));
-        assert!(ALLOWED.iter().all(|name| *name == name.to_ascii_lowercase()));
+        assert!(
+            ALLOWED
+                .iter()
+                .all(|name| *name == name.to_ascii_lowercase())
+        );
     }
 
     #[test]
     fn dangerous_functions_are_not_on_the_list() {
-        for name in ["load_extension", "readfile", "writefile", "edit", "fts3_tokenizer", "zeroblob", "randomblob"] {
+        for name in [
+            "load_extension",
+            "readfile",
+            "writefile",
+            "edit",
+            "fts3_tokenizer",
+            "zeroblob",
+            "randomblob",
+        ] {
             assert!(check(name).is_err(), "{name}");
         }
         assert!(check("COUNT").is_ok());
@@ -115,8 +245,15 @@ mod tests {
 
     #[test]
     fn a_function_of_another_database_is_answered_with_ours() {
-        let hint = |name| check(name).err().and_then(|error| error.hint().map(str::to_owned));
-        assert_eq!(hint("DATEDIFF").as_deref(), Some("write julianday(a) - julianday(b)"));
+        let hint = |name| {
+            check(name)
+                .err()
+                .and_then(|error| error.hint().map(str::to_owned))
+        };
+        assert_eq!(
+            hint("DATEDIFF").as_deref(),
+            Some("write julianday(a) - julianday(b)")
+        );
         assert_eq!(hint("cout").as_deref(), Some("did you mean count?"));
         assert_eq!(hint("load_extension"), None);
     }

@@ -1,9 +1,9 @@
 //! What to say of a column that is not there: the words are those of SQLite, the hint is computed over visible names
 //! only, so that a hidden column and a missing one cannot be told apart.
 
+use super::Refused;
 use super::names::{nearest, same, shown};
 use super::scope::{Scope, Source};
-use super::Refused;
 use crate::error::{Code, Error};
 use crate::policy::VisibleSchema;
 
@@ -15,20 +15,32 @@ pub(super) fn double_quoted(name: &str, scope: &Scope<'_, '_>) -> Refused {
     let literal = format!("'{}'", shown(name).replace('\'', "''"));
     let mut hint = format!("write {literal} in single quotes");
     if let Some(close) = nearest_column(name, scope) {
-        hint.push_str(&format!(" if it is text; if it is a column, did you mean {close}?"));
+        hint.push_str(&format!(
+            " if it is text; if it is a column, did you mean {close}?"
+        ));
     }
     Box::new(
         Error::new(
             Code::DoubleQuotedString,
-            format!("no such column: \"{}\"; text is written in single quotes", shown(name)),
+            format!(
+                "no such column: \"{}\"; text is written in single quotes",
+                shown(name)
+            ),
         )
         .with_hint(hint),
     )
 }
 
 /// Returns the refusal of a column that no table in sight has.
-pub(super) fn unknown_column(name: &str, scope: &Scope<'_, '_>, visible: &VisibleSchema) -> Refused {
-    let error = Error::new(Code::UnknownColumn, format!("no such column: {}", shown(name)));
+pub(super) fn unknown_column(
+    name: &str,
+    scope: &Scope<'_, '_>,
+    visible: &VisibleSchema,
+) -> Refused {
+    let error = Error::new(
+        Code::UnknownColumn,
+        format!("no such column: {}", shown(name)),
+    );
     let hint = match nearest_column(name, scope) {
         Some(close) => Some(format!("did you mean {close}?")),
         None => elsewhere(name, scope, visible),
@@ -50,9 +62,12 @@ pub(super) fn unknown_qualified_column(
     }
     let error = Error::new(Code::UnknownColumn, format!("no such column: {written}"));
     let named = sources(scope).find(|source| same(&source.name, table));
-    let holder = sources(scope).find(|source| !same(&source.name, table) && source.has(column, visible));
+    let holder =
+        sources(scope).find(|source| !same(&source.name, table) && source.has(column, visible));
     let hint = match (named, holder) {
-        (_, Some(holder)) if holder.name.is_empty() => Some(format!("{column} is a column of the subquery: write {column}")),
+        (_, Some(holder)) if holder.name.is_empty() => Some(format!(
+            "{column} is a column of the subquery: write {column}"
+        )),
         (_, Some(holder)) => Some(format!(
             "{column} is a column of {name}: write {name}.{column}",
             name = quoted(&holder.name)
@@ -61,15 +76,26 @@ pub(super) fn unknown_qualified_column(
             Some(close) => Some(format!("did you mean {}.{}?", quoted(table), quoted(close))),
             None => elsewhere(column, scope, visible).or_else(|| {
                 let columns = named.columns();
-                (columns.len() <= MAX_LISTED).then(|| format!("the columns of {table} are: {}", columns.join(", ")))
+                (columns.len() <= MAX_LISTED)
+                    .then(|| format!("the columns of {table} are: {}", columns.join(", ")))
             }),
         },
         (None, None) => {
-            let names: Vec<_> = sources(scope).map(|source| source.name.as_ref()).filter(|name| !name.is_empty()).collect();
+            let names: Vec<_> = sources(scope)
+                .map(|source| source.name.as_ref())
+                .filter(|name| !name.is_empty())
+                .collect();
             match nearest(table, names.iter().copied()) {
-                Some(close) => Some(format!("did you mean {}.{}?", quoted(close), quoted(column))),
+                Some(close) => Some(format!(
+                    "did you mean {}.{}?",
+                    quoted(close),
+                    quoted(column)
+                )),
                 None if names.is_empty() => None,
-                None => Some(format!("{table} is not in FROM here; what is: {}", names.join(", "))),
+                None => Some(format!(
+                    "{table} is not in FROM here; what is: {}",
+                    names.join(", ")
+                )),
             }
         }
     };
@@ -90,7 +116,12 @@ fn sources<'s, 'a>(scope: &'s Scope<'s, 'a>) -> impl Iterator<Item = &'s Source<
 /// Returns the nearest column or alias in sight, written as it can be used.
 fn nearest_column(name: &str, scope: &Scope<'_, '_>) -> Option<String> {
     let named: Vec<(&str, &str)> = sources(scope)
-        .flat_map(|source| source.columns().into_iter().map(|column| (source.name.as_ref(), column)))
+        .flat_map(|source| {
+            source
+                .columns()
+                .into_iter()
+                .map(|column| (source.name.as_ref(), column))
+        })
         .collect();
     let close = nearest(name, named.iter().map(|(_, column)| *column))?;
     let mut holders = named.iter().filter(|(_, column)| *column == close);
@@ -113,7 +144,12 @@ fn elsewhere(name: &str, scope: &Scope<'_, '_>, visible: &VisibleSchema) -> Opti
         .map(|table| table.name.as_str())
         .take(5)
         .collect();
-    (!tables.is_empty()).then(|| format!("{name} is a column of {}, which is not in FROM here", tables.join(", ")))
+    (!tables.is_empty()).then(|| {
+        format!(
+            "{name} is a column of {}, which is not in FROM here",
+            tables.join(", ")
+        )
+    })
 }
 
 /// Quotes a name where it needs quotes.

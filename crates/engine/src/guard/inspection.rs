@@ -3,11 +3,11 @@
 
 use sqlite3_parser::ast::{Expr, Literal, PragmaBody, QualifiedName};
 
+use super::Refused;
 use super::names::{decode, same};
 use super::resolve::unknown_table;
 use super::text::{invalid, read_only};
-use super::Refused;
-use crate::policy::{quote_identifier, VisibleSchema};
+use crate::policy::{VisibleSchema, quote_identifier};
 use crate::schema::{Table, TableKind};
 
 /// The names under which SQLite's schema table can be read.
@@ -17,9 +17,26 @@ pub(super) const SCHEMA_TABLES: [&str; 2] = ["sqlite_master", "sqlite_schema"];
 pub(super) const SCHEMA_COLUMNS: &[&str] = &["type", "name", "tbl_name", "rootpage", "sql"];
 
 const TABLE_INFO: &[&str] = &["cid", "name", "type", "notnull", "dflt_value", "pk"];
-const TABLE_XINFO: &[&str] = &["cid", "name", "type", "notnull", "dflt_value", "pk", "hidden"];
+const TABLE_XINFO: &[&str] = &[
+    "cid",
+    "name",
+    "type",
+    "notnull",
+    "dflt_value",
+    "pk",
+    "hidden",
+];
 const TABLE_LIST: &[&str] = &["schema", "name", "type", "ncol", "wr", "strict"];
-const FOREIGN_KEYS: &[&str] = &["id", "seq", "table", "from", "to", "on_update", "on_delete", "match"];
+const FOREIGN_KEYS: &[&str] = &[
+    "id",
+    "seq",
+    "table",
+    "from",
+    "to",
+    "on_update",
+    "on_delete",
+    "match",
+];
 
 /// Says whether the PRAGMA of this name only looks at the schema.
 pub(super) fn is_inspection(pragma: &str) -> bool {
@@ -45,13 +62,27 @@ pub(super) fn definition(name: &str, visible: &VisibleSchema) -> String {
         .tables()
         .iter()
         .map(|table| {
-            let kind = if table.kind == TableKind::View { "view" } else { "table" };
+            let kind = if table.kind == TableKind::View {
+                "view"
+            } else {
+                "table"
+            };
             let name = literal(&table.name);
-            vec![literal(kind), name.clone(), name, "0".into(), literal(&table.ddl)]
+            vec![
+                literal(kind),
+                name.clone(),
+                name,
+                "0".into(),
+                literal(&table.ddl),
+            ]
         })
         .collect::<Vec<_>>();
-    let columns: Vec<_> = SCHEMA_COLUMNS.iter().map(|column| quote_identifier(column)).collect();
-    let body = values(&rows).unwrap_or_else(|| "SELECT NULL, NULL, NULL, NULL, NULL WHERE 0".into());
+    let columns: Vec<_> = SCHEMA_COLUMNS
+        .iter()
+        .map(|column| quote_identifier(column))
+        .collect();
+    let body =
+        values(&rows).unwrap_or_else(|| "SELECT NULL, NULL, NULL, NULL, NULL WHERE 0".into());
     format!("{name}({}) AS ({body})", columns.join(", "))
 }
 
@@ -71,10 +102,14 @@ pub(super) fn own_definitions(text: &str, visible: &VisibleSchema) -> (usize, us
             }
         }
     }
-    if count == 0 { (0, 0) } else { (text.len() - rest.len(), count) }
+    if count == 0 {
+        (0, 0)
+    } else {
+        (text.len() - rest.len(), count)
+    }
 }
 
-/// Returns the SELECT that answers a PRAGMA statement, with the table it looks at, if it looks at one.
+/// Returns the SELECT that answers a PRAGMA statement.
 ///
 /// # Errors
 ///
@@ -83,8 +118,11 @@ pub(super) fn answer_statement(
     name: &QualifiedName<'_>,
     body: Option<&PragmaBody<'_>>,
     visible: &VisibleSchema,
-) -> Result<(String, Vec<String>), Refused> {
-    let in_main = name.db_name.as_ref().is_none_or(|db| same(&decode(db.0), "main"));
+) -> Result<String, Refused> {
+    let in_main = name
+        .db_name
+        .as_ref()
+        .is_none_or(|db| same(&decode(db.0), "main"));
     let pragma = decode(name.name.0);
     if !in_main || !is_inspection(&pragma) {
         return Err(read_only());
@@ -92,14 +130,11 @@ pub(super) fn answer_statement(
     let argument = match body {
         None => None,
         Some(PragmaBody::Equals(value) | PragmaBody::Call(value)) => Some(
-            name_in(value).ok_or_else(|| invalid(format!("PRAGMA {pragma} takes the name of a table")))?,
+            name_in(value)
+                .ok_or_else(|| invalid(format!("PRAGMA {pragma} takes the name of a table")))?,
         ),
     };
-    let tables = argument
-        .as_deref()
-        .and_then(|table| visible.table(table))
-        .map(|table| table.name.clone());
-    Ok((answer(&pragma, argument.as_deref(), visible)?, tables.into_iter().collect()))
+    answer(&pragma, argument.as_deref(), visible)
 }
 
 /// Returns the SELECT that answers a PRAGMA.
@@ -107,10 +142,18 @@ pub(super) fn answer_statement(
 /// # Errors
 ///
 /// [`crate::Code::UnknownTable`] for a table that cannot be seen.
-pub(super) fn answer(pragma: &str, argument: Option<&str>, visible: &VisibleSchema) -> Result<String, Refused> {
+pub(super) fn answer(
+    pragma: &str,
+    argument: Option<&str>,
+    visible: &VisibleSchema,
+) -> Result<String, Refused> {
     let columns = columns_of(pragma).ok_or_else(read_only)?;
     let table = match argument {
-        Some(name) => Some(visible.table(name).ok_or_else(|| unknown_table(name, visible, []))?),
+        Some(name) => Some(
+            visible
+                .table(name)
+                .ok_or_else(|| unknown_table(name, visible, []))?,
+        ),
         None => None,
     };
     let rows = match (pragma.to_ascii_lowercase().as_str(), table) {
@@ -130,7 +173,10 @@ pub(super) fn answer(pragma: &str, argument: Option<&str>, visible: &VisibleSche
         list.join(", ")
     };
     Ok(match values(&rows) {
-        Some(values) => format!("SELECT {} FROM ({values})", names(&|index| format!("column{}", index + 1))),
+        Some(values) => format!(
+            "SELECT {} FROM ({values})",
+            names(&|index| format!("column{}", index + 1))
+        ),
         None => format!("SELECT {} WHERE 0", names(&|_| "NULL".into())),
     })
 }
@@ -151,7 +197,10 @@ fn table_info(table: &Table, with_hidden: bool) -> Vec<Vec<String>> {
         .iter()
         .enumerate()
         .map(|(index, column)| {
-            let key = table.primary_key.iter().position(|name| same(name, &column.name));
+            let key = table
+                .primary_key
+                .iter()
+                .position(|name| same(name, &column.name));
             let mut row = vec![
                 index.to_string(),
                 literal(&column.name),
@@ -186,9 +235,17 @@ fn listed(table: &Table) -> Vec<String> {
 
 fn foreign_keys(table: &Table) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
-    for (id, key) in table.foreign_keys.iter().filter(|key| !key.inferred).enumerate() {
+    for (id, key) in table
+        .foreign_keys
+        .iter()
+        .filter(|key| !key.inferred)
+        .enumerate()
+    {
         for (seq, column) in key.columns.iter().enumerate() {
-            let to = key.referenced.get(seq).map_or_else(|| "NULL".into(), |name| literal(name));
+            let to = key
+                .referenced
+                .get(seq)
+                .map_or_else(|| "NULL".into(), |name| literal(name));
             rows.push(vec![
                 id.to_string(),
                 seq.to_string(),
@@ -205,7 +262,10 @@ fn foreign_keys(table: &Table) -> Vec<Vec<String>> {
 }
 
 fn values(rows: &[Vec<String>]) -> Option<String> {
-    let rows: Vec<_> = rows.iter().map(|row| format!("({})", row.join(", "))).collect();
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| format!("({})", row.join(", ")))
+        .collect();
     (!rows.is_empty()).then(|| format!("VALUES {}", rows.join(", ")))
 }
 

@@ -4,7 +4,11 @@ use std::borrow::Cow;
 
 /// Returns the name that `raw` stands for: quotes of all four kinds are taken off and doubled ones made single.
 pub(super) fn decode(raw: &str) -> Cow<'_, str> {
-    let Some(quote) = raw.chars().next().filter(|c| matches!(c, '"' | '`' | '\'' | '[')) else {
+    let Some(quote) = raw
+        .chars()
+        .next()
+        .filter(|c| matches!(c, '"' | '`' | '\'' | '['))
+    else {
         return Cow::Borrowed(raw);
     };
     let inner = raw.get(1..raw.len().saturating_sub(1)).unwrap_or("");
@@ -29,7 +33,10 @@ pub(super) fn shown(name: &str) -> Cow<'_, str> {
 }
 
 /// Returns the candidate that is most like `name`, if one is alike enough to be meant.
-pub(super) fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+pub(super) fn nearest<'c>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'c str>,
+) -> Option<&'c str> {
     let wanted = folded(name);
     if wanted.is_empty() {
         return None;
@@ -44,7 +51,8 @@ pub(super) fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c s
             } else {
                 let distance = edit_distance(&wanted, &found);
                 let shorter = wanted.len().min(found.len());
-                let is_part = shorter >= 3 && (contains(&found, &wanted) || contains(&wanted, &found));
+                let is_part =
+                    shorter >= 3 && (contains(&found, &wanted) || contains(&wanted, &found));
                 if distance > (length / 3).max(1) && !is_part {
                     return None;
                 }

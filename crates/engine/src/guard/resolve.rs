@@ -6,18 +6,20 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use sqlite3_parser::ast::{
-    As, Expr, FromClause, Indexed, JoinConstraint, JoinOperator, JoinType, Name, OneSelect, QualifiedName,
-    ResultColumn, Select, SelectTable, SortedColumn, With,
+    As, Expr, FromClause, Indexed, JoinConstraint, JoinOperator, JoinType, Name, OneSelect,
+    QualifiedName, ResultColumn, Select, SelectTable, SortedColumn, With,
 };
 
+use super::Refused;
 use super::inspection::{self, SCHEMA_COLUMNS, SCHEMA_TABLES};
 use super::names::{decode, nearest, same, shown};
-use super::rewrite::{address, Edit, Edits, Until};
-use super::scope::{Columns, Cte, CteState, CutSite, Scope, Source, SourceKind, Withs, JSON_COLUMNS};
+use super::rewrite::{Edit, Edits, Until, address};
+use super::scope::{
+    Columns, Cte, CteState, CutSite, JSON_COLUMNS, Scope, Source, SourceKind, Withs,
+};
 use super::text::{invalid, too_complex};
-use super::Refused;
 use crate::error::{Code, Error};
-use crate::policy::{quote_identifier, VisibleSchema};
+use crate::policy::{VisibleSchema, quote_identifier};
 
 /// The deepest nesting of expressions and queries; SQLite stops at 1,000. Each level takes stack here and there.
 const MAX_DEPTH: usize = 400;
@@ -63,7 +65,9 @@ impl<'a> Resolver<'a> {
     pub(super) fn enter(&mut self) -> Result<(), Refused> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(too_complex(format!("the SQL is nested more than {MAX_DEPTH} deep")));
+            return Err(too_complex(format!(
+                "the SQL is nested more than {MAX_DEPTH} deep"
+            )));
         }
         Ok(())
     }
@@ -100,7 +104,9 @@ impl<'a> Resolver<'a> {
         let columns: Columns = columns.into();
         if let Some(cte) = own {
             // What names the expression from here on is its recursive part.
-            cte.columns.borrow_mut().get_or_insert_with(|| Rc::clone(&columns));
+            cte.columns
+                .borrow_mut()
+                .get_or_insert_with(|| Rc::clone(&columns));
         }
         let mut scopes = vec![scope];
         let mut names = vec![Rc::clone(&columns)];
@@ -141,7 +147,10 @@ impl<'a> Resolver<'a> {
     ) -> Result<(), Refused> {
         if let ([_, _, ..], Expr::Id(id)) = (scopes, &term.expr) {
             let name = decode(id.0);
-            if names.iter().any(|columns| columns.iter().any(|own| same(own, &name))) {
+            if names
+                .iter()
+                .any(|columns| columns.iter().any(|own| same(own, &name)))
+            {
                 return Ok(());
             }
         }
@@ -169,7 +178,10 @@ impl<'a> Resolver<'a> {
                 return Err(Box::new(
                     Error::new(
                         Code::NameShadowsTable,
-                        format!("the common table expression {} has the name of a table", shown(&name)),
+                        format!(
+                            "the common table expression {} has the name of a table",
+                            shown(&name)
+                        ),
                     )
                     .with_hint("give it a name that no table has"),
                 ));
@@ -190,7 +202,9 @@ impl<'a> Resolver<'a> {
         if cte.state.get() == CteState::New {
             cte.state.set(CteState::Reading);
             if let Some(columns) = cte.ast.columns {
-                let names = columns.iter().map(|column| decode(column.col_name.0).into_owned());
+                let names = columns
+                    .iter()
+                    .map(|column| decode(column.col_name.0).into_owned());
                 *cte.columns.borrow_mut() = Some(names.collect());
             }
             self.select(cte.ast.select, withs.scope, Some(withs), Some(cte))?;
@@ -218,7 +232,10 @@ impl<'a> Resolver<'a> {
                     self.expr(expr, &scope, withs)?;
                 }
                 let width = rows.first().map_or(0, |row| row.len());
-                return Ok((scope, (1..=width).map(|index| format!("column{index}")).collect()));
+                return Ok((
+                    scope,
+                    (1..=width).map(|index| format!("column{index}")).collect(),
+                ));
             }
             OneSelect::Select {
                 columns,
@@ -273,11 +290,19 @@ impl<'a> Resolver<'a> {
 
     /// Adds the names that `*` or `t.*` stands for. Over a table with hidden columns it would stand for more than may
     /// be read, so that table is cut.
-    fn star(&mut self, scope: &Scope<'_, 'a>, table: Option<&Name<'_>>, names: &mut Vec<String>) -> Result<(), Refused> {
+    fn star(
+        &mut self,
+        scope: &Scope<'_, 'a>,
+        table: Option<&Name<'_>>,
+        names: &mut Vec<String>,
+    ) -> Result<(), Refused> {
         let table = table.map(|name| decode(name.0));
         let mut found = false;
         for source in &scope.sources {
-            if table.as_deref().is_none_or(|table| same(table, &source.name)) {
+            if table
+                .as_deref()
+                .is_none_or(|table| same(table, &source.name))
+            {
                 found = true;
                 self.cut(source);
                 names.extend(source.columns().into_iter().map(str::to_owned));
@@ -287,7 +312,11 @@ impl<'a> Resolver<'a> {
             _ if found => Ok(()),
             None => Err(invalid("no tables specified")),
             Some(table) => {
-                let read: Vec<_> = scope.sources.iter().map(|source| source.name.as_ref()).collect();
+                let read: Vec<_> = scope
+                    .sources
+                    .iter()
+                    .map(|source| source.name.as_ref())
+                    .collect();
                 Err(unknown_table(&table, self.visible, read))
             }
         }
@@ -310,10 +339,11 @@ impl<'a> Resolver<'a> {
             let middle = sources.len();
             self.from_item(&join.table, outer, withs, sources, pending)?;
             if sources.len() > MAX_SOURCES {
-                return Err(too_complex(format!("the SQL joins more than {MAX_SOURCES} tables")));
+                return Err(too_complex(format!(
+                    "the SQL joins more than {MAX_SOURCES} tables"
+                )));
             }
-            let is_natural =
-                matches!(join.operator, JoinOperator::TypedJoin(Some(kind)) if kind.contains(JoinType::NATURAL));
+            let is_natural = matches!(join.operator, JoinOperator::TypedJoin(Some(kind)) if kind.contains(JoinType::NATURAL));
             let using = match &join.constraint {
                 Some(JoinConstraint::On(condition)) => {
                     pending.conditions.push(condition);
@@ -328,7 +358,9 @@ impl<'a> Resolver<'a> {
             }
             for name in using.into_iter().flat_map(|names| names.iter()) {
                 let name = decode(name.0);
-                let has = |sources: &[Source<'_>]| sources.iter().any(|source| source.has(&name, self.visible));
+                let has = |sources: &[Source<'_>]| {
+                    sources.iter().any(|source| source.has(&name, self.visible))
+                };
                 if !has(&sources[begin..middle]) || !has(&sources[middle..]) {
                     return Err(Box::new(Error::new(
                         Code::UnknownColumn,
@@ -419,11 +451,14 @@ impl<'a> Resolver<'a> {
             if !self.tables.contains(&table.name) {
                 self.tables.push(table.name.clone());
             }
-            let cut = self.visible.has_hidden_columns(&table.name).then(|| CutSite {
-                start: first_address(qualified),
-                end: address(qualified.name.0),
-                has_alias,
-            });
+            let cut = self
+                .visible
+                .has_hidden_columns(&table.name)
+                .then(|| CutSite {
+                    start: first_address(qualified),
+                    end: address(qualified.name.0),
+                    has_alias,
+                });
             if cut.is_some() && indexed.is_some() {
                 return Err(invalid(format!("INDEXED cannot be used on {}", table.name)));
             }
@@ -441,7 +476,12 @@ impl<'a> Resolver<'a> {
         }
         if let Some((pragma, columns)) = pragma_function(&name) {
             let text = inspection::answer(pragma, None, self.visible)?;
-            self.replace_pragma(qualified, &text, has_alias, Until::Through(address(qualified.name.0)));
+            self.replace_pragma(
+                qualified,
+                &text,
+                has_alias,
+                Until::Through(address(qualified.name.0)),
+            );
             return Ok(source(SourceKind::Fixed(columns), None));
         }
         let ctes: Vec<_> = withs.into_iter().flat_map(Withs::names).collect();
@@ -464,18 +504,24 @@ impl<'a> Resolver<'a> {
             let argument = match arguments {
                 [] => None,
                 [table, ..] => Some(inspection::name_in(table).ok_or_else(|| {
-                    Box::new(
-                        *invalid(format!("{name} takes the name of a table"))
-                    )
+                    Box::new(*invalid(format!("{name} takes the name of a table")))
                 })?),
             };
             let text = inspection::answer(pragma, argument.as_deref(), self.visible)?;
-            self.replace_pragma(qualified, &text, has_alias, Until::ThroughCall(address(qualified.name.0)));
+            self.replace_pragma(
+                qualified,
+                &text,
+                has_alias,
+                Until::ThroughCall(address(qualified.name.0)),
+            );
             SourceKind::Fixed(columns)
         } else {
             match self.visible.table(&name) {
                 // A full-text table can be called with what to look for.
-                Some(table) if table.kind == crate::schema::TableKind::Virtual && !self.visible.has_hidden_columns(&name) => {
+                Some(table)
+                    if table.kind == crate::schema::TableKind::Virtual
+                        && !self.visible.has_hidden_columns(&name) =>
+                {
                     if !self.tables.contains(&table.name) {
                         self.tables.push(table.name.clone());
                     }
@@ -500,19 +546,31 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    fn replace_pragma(&mut self, qualified: &QualifiedName<'_>, select: &str, has_alias: bool, until: Until) {
+    fn replace_pragma(
+        &mut self,
+        qualified: &QualifiedName<'_>,
+        select: &str,
+        has_alias: bool,
+        until: Until,
+    ) {
         let text = if has_alias {
             format!("({select})")
         } else {
-            format!("({select}) AS {}", quote_identifier(&decode(qualified.name.0)))
+            format!(
+                "({select}) AS {}",
+                quote_identifier(&decode(qualified.name.0))
+            )
         };
-        self.edits.insert(first_address(qualified), Edit { text, until });
+        self.edits
+            .insert(first_address(qualified), Edit { text, until });
     }
 
     /// Refuses every database but `main`, in the words for a table that does not exist.
     fn require_main(&self, qualified: &QualifiedName<'_>) -> Result<(), Refused> {
         match &qualified.db_name {
-            Some(db) if !same(&decode(db.0), "main") => Err(unknown_table(&written(qualified), self.visible, [])),
+            Some(db) if !same(&decode(db.0), "main") => {
+                Err(unknown_table(&written(qualified), self.visible, []))
+            }
             _ => Ok(()),
         }
     }
@@ -524,9 +582,17 @@ impl<'a> Resolver<'a> {
             return;
         };
         self.edits.entry(site.start).or_insert_with(|| {
-            let columns: Vec<_> = table.columns.iter().map(|column| quote_identifier(&column.name)).collect();
+            let columns: Vec<_> = table
+                .columns
+                .iter()
+                .map(|column| quote_identifier(&column.name))
+                .collect();
             let name = quote_identifier(&table.name);
-            let alias = if site.has_alias { String::new() } else { format!(" AS {name}") };
+            let alias = if site.has_alias {
+                String::new()
+            } else {
+                format!(" AS {name}")
+            };
             Edit {
                 text: format!("(SELECT {} FROM {name}){alias}", columns.join(", ")),
                 until: Until::Through(site.end),
@@ -569,7 +635,12 @@ fn alias_name<'a>(alias: Option<&'a As<'a>>) -> Option<Cow<'a, str>> {
 }
 
 fn first_address(qualified: &QualifiedName<'_>) -> usize {
-    address(qualified.db_name.as_ref().map_or(qualified.name.0, |db| db.0))
+    address(
+        qualified
+            .db_name
+            .as_ref()
+            .map_or(qualified.name.0, |db| db.0),
+    )
 }
 
 fn written(qualified: &QualifiedName<'_>) -> String {
@@ -594,14 +665,26 @@ pub(super) fn unknown_table<'n>(
     visible: &'n VisibleSchema,
     others: impl IntoIterator<Item = &'n str>,
 ) -> Refused {
-    let error = Error::new(Code::UnknownTable, format!("no such table: {}", shown(name)));
+    let error = Error::new(
+        Code::UnknownTable,
+        format!("no such table: {}", shown(name)),
+    );
     let tables = || visible.tables().iter().map(|table| table.name.as_str());
     let bare = name.rsplit('.').next().unwrap_or(name);
-    Box::new(match nearest(bare, others.into_iter().filter(|other| !other.is_empty()).chain(tables())) {
-        Some(close) => error.with_hint(format!("did you mean {close}?")),
-        None if (1..=20).contains(&visible.tables().len()) => {
-            error.with_hint(format!("the tables are: {}", tables().collect::<Vec<_>>().join(", ")))
-        }
-        None => error,
-    })
+    Box::new(
+        match nearest(
+            bare,
+            others
+                .into_iter()
+                .filter(|other| !other.is_empty())
+                .chain(tables()),
+        ) {
+            Some(close) => error.with_hint(format!("did you mean {close}?")),
+            None if (1..=20).contains(&visible.tables().len()) => error.with_hint(format!(
+                "the tables are: {}",
+                tables().collect::<Vec<_>>().join(", ")
+            )),
+            None => error,
+        },
+    )
 }

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use sqlite3_parser::ast::fmt::{ToTokens, TokenStream};
 use sqlite3_parser::ast::Select;
+use sqlite3_parser::ast::fmt::{ToTokens, TokenStream};
 use sqlite3_parser::lexer::sql::TokenType;
 
 /// Replaces the tokens from one name to another.

@@ -55,7 +55,9 @@ impl Source<'_> {
         match &self.kind {
             SourceKind::Table(table) => {
                 table.column(column).is_some()
-                    || (table.kind == TableKind::Virtual && visible.may_read(&table.name, column) && !is_rowid(column))
+                    || (table.kind == TableKind::Virtual
+                        && visible.may_read(&table.name, column)
+                        && !is_rowid(column))
             }
             SourceKind::Fixed(columns) => columns.iter().any(|own| same(own, column)),
             SourceKind::Derived(columns) => columns.iter().any(|own| is_called(own, column)),
@@ -65,7 +67,9 @@ impl Source<'_> {
     /// Says whether this source has a rowid that may be read.
     pub(super) fn has_rowid(&self, visible: &VisibleSchema) -> bool {
         match &self.kind {
-            SourceKind::Table(table) => table.kind != TableKind::View && visible.may_read(&table.name, "rowid"),
+            SourceKind::Table(table) => {
+                table.kind != TableKind::View && visible.may_read(&table.name, "rowid")
+            }
             SourceKind::Fixed(_) | SourceKind::Derived(_) => false,
         }
     }
@@ -73,7 +77,11 @@ impl Source<'_> {
     /// Returns the names that `*` stands for.
     pub(super) fn columns(&self) -> Vec<&str> {
         match &self.kind {
-            SourceKind::Table(table) => table.columns.iter().map(|column| column.name.as_str()).collect(),
+            SourceKind::Table(table) => table
+                .columns
+                .iter()
+                .map(|column| column.name.as_str())
+                .collect(),
             SourceKind::Fixed(columns) => columns.to_vec(),
             SourceKind::Derived(columns) => columns.iter().map(String::as_str).collect(),
         }
@@ -106,7 +114,9 @@ fn is_called(own: &str, name: &str) -> bool {
 
 /// Says whether this is one of the three names of the rowid.
 pub(super) fn is_rowid(name: &str) -> bool {
-    ["rowid", "oid", "_rowid_"].iter().any(|rowid| same(rowid, name))
+    ["rowid", "oid", "_rowid_"]
+        .iter()
+        .any(|rowid| same(rowid, name))
 }
 
 /// The sources of one SELECT, with the SELECTs around it.

@@ -15,31 +15,45 @@ fn corpus() -> PathBuf {
 
 /// The company, read from its DDL with the guard's own parser.
 fn company() -> Schema {
-    let ddl = std::fs::read_to_string(corpus().join("schema.sql")).expect("the corpus has its schema");
+    let ddl =
+        std::fs::read_to_string(corpus().join("schema.sql")).expect("the corpus has its schema");
     let arena = Bump::new();
     let mut parser = Parser::new(&arena, ddl.as_bytes());
     let mut tables = Vec::new();
     while let Some(command) = parser.next().expect("the schema parses") {
         let text = command.to_string();
-        let Cmd::Stmt(statement) = command else { continue };
-        let columns = |names: &[&str]| names.iter().map(|name| column(name, "")).collect::<Vec<_>>();
+        let Cmd::Stmt(statement) = command else {
+            continue;
+        };
+        let columns = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| column(name, ""))
+                .collect::<Vec<_>>()
+        };
         match statement {
             Stmt::CreateTable { tbl_name, body, .. } => {
                 let mut table = table(&names::decode(tbl_name.name.0), TableKind::Table, text);
                 if let CreateTableBody::ColumnsAndConstraints { columns, .. } = body {
-                    for own in columns.values() {
+                    for own in columns.iter() {
                         let declared = own.col_type.as_ref().map_or("", |kind| kind.name);
-                        table.columns.push(column(&names::decode(own.col_name.0), declared));
+                        table
+                            .columns
+                            .push(column(&names::decode(own.col_name.0), declared));
                         let name = table.columns[table.columns.len() - 1].name.clone();
                         for constraint in own.constraints {
                             match &constraint.constraint {
-                                ColumnConstraint::PrimaryKey { .. } => table.primary_key.push(name.clone()),
-                                ColumnConstraint::ForeignKey { clause, .. } => table.foreign_keys.push(ForeignKey {
-                                    columns: vec![name.clone()],
-                                    table: clause.tbl_name.0.to_owned(),
-                                    referenced: vec!["id".into()],
-                                    inferred: false,
-                                }),
+                                ColumnConstraint::PrimaryKey { .. } => {
+                                    table.primary_key.push(name.clone())
+                                }
+                                ColumnConstraint::ForeignKey { clause, .. } => {
+                                    table.foreign_keys.push(ForeignKey {
+                                        columns: vec![name.clone()],
+                                        table: clause.tbl_name.0.to_owned(),
+                                        referenced: vec!["id".into()],
+                                        inferred: false,
+                                    })
+                                }
                                 _ => {}
                             }
                         }
@@ -95,7 +109,8 @@ fn column(name: &str, declared_type: &str) -> Column {
 
 /// What the actor of the corpora may see.
 fn visible() -> Arc<VisibleSchema> {
-    let hidden = std::fs::read_to_string(corpus().join("hidden.txt")).expect("the corpus says what is hidden");
+    let hidden = std::fs::read_to_string(corpus().join("hidden.txt"))
+        .expect("the corpus says what is hidden");
     VisibleSchema::new(&company(), &Visibility::hiding(hidden.lines()))
 }
 
@@ -109,9 +124,16 @@ fn lines(folder: &str) -> Vec<(String, String, String)> {
     let mut found = Vec::new();
     for file in files {
         let text = std::fs::read_to_string(&file).expect("a readable file");
-        let name = file.file_name().expect("a file").to_string_lossy().into_owned();
+        let name = file
+            .file_name()
+            .expect("a file")
+            .to_string_lossy()
+            .into_owned();
         let heading = text.lines().next().unwrap_or("").to_owned();
-        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with("-- ")) {
+        for line in text
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with("-- "))
+        {
             found.push((name.clone(), heading.clone(), decoded(line)));
         }
     }
@@ -164,7 +186,9 @@ fn check(sql: &str, expected: &str) {
     let answer = match run(sql) {
         Ok(guarded) => guarded.text().to_owned(),
         Err(error) => {
-            let hint = error.hint().map_or(String::new(), |hint| format!(" | {hint}"));
+            let hint = error
+                .hint()
+                .map_or(String::new(), |hint| format!(" | {hint}"));
             format!("{}: {}{hint}", error.code(), error.message())
         }
     };
@@ -178,10 +202,16 @@ fn every_hostile_line_that_must_be_refused_is_refused() {
     let lines = lines("hostile");
     assert!(lines.len() >= 250);
     for (file, heading, sql) in lines {
-        assert!(heading == "-- refused" || heading == "-- bounded", "{file}: {heading}");
+        assert!(
+            heading == "-- refused" || heading == "-- bounded",
+            "{file}: {heading}"
+        );
         let answer = guard(&GeneratedSql::new(sql.as_str()), &visible);
         if heading == "-- refused" && answer.is_ok() {
-            passed.push(format!("{file}: {}", sql.chars().take(120).collect::<String>()));
+            passed.push(format!(
+                "{file}: {}",
+                sql.chars().take(120).collect::<String>()
+            ));
         }
     }
     assert!(passed.is_empty(), "{passed:#?}");
@@ -209,7 +239,9 @@ fn every_benign_line_is_accepted_and_accepting_it_again_changes_nothing() {
         match guard(&GeneratedSql::new(sql.as_str()), &visible) {
             Ok(once) => {
                 let twice = guard(&GeneratedSql::new(once.text()), &visible);
-                let twice = twice.unwrap_or_else(|error| panic!("{sql} became {} and then {error:?}", once.text()));
+                let twice = twice.unwrap_or_else(|error| {
+                    panic!("{sql} became {} and then {error:?}", once.text())
+                });
                 assert_eq!(twice.text(), once.text());
             }
             Err(error) => refused.push(format!("{file}: {sql}: {error:?}")),
@@ -232,7 +264,13 @@ fn writes_are_answered_in_the_words_of_sqlite() {
             check(&sql, answer);
         }
     }
-    for sql in ["ATTACH 'a' AS b", "PRAGMA query_only = 0", "BEGIN", "SELECT 1; DROP TABLE orders", "TRUNCATE TABLE x"] {
+    for sql in [
+        "ATTACH 'a' AS b",
+        "PRAGMA query_only = 0",
+        "BEGIN",
+        "SELECT 1; DROP TABLE orders",
+        "TRUNCATE TABLE x",
+    ] {
         check(sql, answer);
     }
 }
@@ -243,8 +281,16 @@ fn what_is_hidden_is_answered_like_what_does_not_exist() {
         ("salary", "salarx", "SELECT # FROM people"),
         ("salary", "salarx", "SELECT p.# FROM people AS p"),
         ("salary", "salarx", "SELECT name FROM people ORDER BY #"),
-        ("salary", "salarx", "SELECT name FROM people JOIN teams USING (#)"),
-        ("salary", "salarx", "SELECT name FROM people WHERE \"#\" > 1"),
+        (
+            "salary",
+            "salarx",
+            "SELECT name FROM people JOIN teams USING (#)",
+        ),
+        (
+            "salary",
+            "salarx",
+            "SELECT name FROM people WHERE \"#\" > 1",
+        ),
         ("secrets", "secretx", "SELECT * FROM #"),
         ("secrets", "secretx", "SELECT * FROM main.#"),
         ("secrets", "secretx", "SELECT 1 WHERE 1 IN #"),
@@ -253,24 +299,49 @@ fn what_is_hidden_is_answered_like_what_does_not_exist() {
         ("pay", "pax", "SELECT * FROM #"),
         ("pay", "pax", "WITH # AS (SELECT 1 AS x) SELECT x FROM #"),
     ] {
-        let answer = |name: &str| format!("{:?}", run(&sql.replace('#', name)).map(|guarded| guarded.text().to_owned()));
-        assert_eq!(answer(hidden), answer(missing).replace(missing, hidden), "{sql}");
+        let answer = |name: &str| {
+            format!(
+                "{:?}",
+                run(&sql.replace('#', name)).map(|guarded| guarded.text().to_owned())
+            )
+        };
+        assert_eq!(
+            answer(hidden),
+            answer(missing).replace(missing, hidden),
+            "{sql}"
+        );
     }
 }
 
 #[test]
 fn a_table_with_hidden_columns_is_cut_where_they_could_matter() {
-    let cut = r#"(SELECT "id", "name", "team_id", "manager_id", "hired_on", "email" FROM "people")"#;
+    let cut =
+        r#"(SELECT "id", "name", "team_id", "manager_id", "hired_on", "email" FROM "people")"#;
     for (sql, expected) in [
-        ("SELECT name FROM people WHERE id = 1", "SELECT name FROM people WHERE id = 1".to_owned()),
-        ("SELECT count(*) FROM people;", "SELECT count(*) FROM people".to_owned()),
-        ("SELECT * FROM people", format!("SELECT * FROM {cut} AS \"people\"")),
-        ("SELECT p.* FROM main.people AS p", format!("SELECT p.* FROM {cut} AS p")),
+        (
+            "SELECT name FROM people WHERE id = 1",
+            "SELECT name FROM people WHERE id = 1".to_owned(),
+        ),
+        (
+            "SELECT count(*) FROM people;",
+            "SELECT count(*) FROM people".to_owned(),
+        ),
+        (
+            "SELECT * FROM people",
+            format!("SELECT * FROM {cut} AS \"people\""),
+        ),
+        (
+            "SELECT p.* FROM main.people AS p",
+            format!("SELECT p.* FROM {cut} AS p"),
+        ),
         (
             "SELECT main.people.name, people.* FROM main.people",
             format!("SELECT people.name, people.* FROM {cut} AS \"people\""),
         ),
-        ("SELECT teams.* FROM teams, people", "SELECT teams.* FROM teams, people".to_owned()),
+        (
+            "SELECT teams.* FROM teams, people",
+            "SELECT teams.* FROM teams, people".to_owned(),
+        ),
         (
             "SELECT people.name FROM people NATURAL JOIN teams",
             format!("SELECT people.name FROM {cut} AS \"people\" NATURAL JOIN teams"),
@@ -282,7 +353,9 @@ fn a_table_with_hidden_columns_is_cut_where_they_could_matter() {
         ),
         (
             "SELECT (SELECT salary FROM people LIMIT 1) FROM (SELECT 1 AS salary)",
-            format!("SELECT (SELECT salary FROM {cut} AS \"people\" LIMIT 1) FROM (SELECT 1 AS salary)"),
+            format!(
+                "SELECT (SELECT salary FROM {cut} AS \"people\" LIMIT 1) FROM (SELECT 1 AS salary)"
+            ),
         ),
     ] {
         check(sql, &expected);
@@ -292,8 +365,14 @@ fn a_table_with_hidden_columns_is_cut_where_they_could_matter() {
 #[test]
 fn hints_say_what_to_write() {
     for (sql, answer) in [
-        ("SELECT name FROM custmers", "unknown_table: no such table: custmers | did you mean customers?"),
-        ("SELECT nam FROM customers", "unknown_column: no such column: nam | did you mean name?"),
+        (
+            "SELECT name FROM custmers",
+            "unknown_table: no such table: custmers | did you mean customers?",
+        ),
+        (
+            "SELECT nam FROM customers",
+            "unknown_column: no such column: nam | did you mean name?",
+        ),
         (
             "SELECT c.amount FROM customers AS c JOIN orders AS o ON o.customer_id = c.id",
             "unknown_column: no such column: c.amount | amount is a column of o: write o.amount",
@@ -318,14 +397,23 @@ fn hints_say_what_to_write() {
             "SELECT year(ordered_on) FROM orders",
             "function_not_allowed: the function year may not be called | write cast(strftime('%Y', x) AS INTEGER)",
         ),
-        ("EXPLAIN SELECT 1", "not_a_select: only SELECT may run | leave out EXPLAIN"),
-        ("SELECT 1; SELECT 2", "more_than_one_statement: there are 2 statements, one is allowed"),
+        (
+            "EXPLAIN SELECT 1",
+            "not_a_select: only SELECT may run | leave out EXPLAIN",
+        ),
+        (
+            "SELECT 1; SELECT 2",
+            "more_than_one_statement: there are 2 statements, one is allowed",
+        ),
         ("SELECT FROM x", "invalid_sql: near \"FROM\": syntax error"),
         (
             "WITH orders AS (SELECT 1) SELECT 1",
             "name_shadows_table: the common table expression orders has the name of a table | give it a name that no table has",
         ),
-        ("SELECT ?1", "invalid_sql: parameters cannot be used: 1 | write the value itself"),
+        (
+            "SELECT ?1",
+            "invalid_sql: parameters cannot be used: 1 | write the value itself",
+        ),
     ] {
         check(sql, answer);
     }
@@ -333,8 +421,13 @@ fn hints_say_what_to_write() {
 
 #[test]
 fn the_tables_read_are_named_once_in_order() {
-    let guarded = run("SELECT 1 FROM orders o, (SELECT id FROM CUSTOMERS) c WHERE o.id IN (SELECT id FROM orders)");
-    assert_eq!(guarded.expect("is accepted").tables(), ["orders", "customers"]);
+    let guarded = run(
+        "SELECT 1 FROM orders o, (SELECT id FROM CUSTOMERS) c WHERE o.id IN (SELECT id FROM orders)",
+    );
+    assert_eq!(
+        guarded.expect("is accepted").tables(),
+        ["orders", "customers"]
+    );
 }
 
 #[test]
@@ -347,8 +440,14 @@ fn schema_inspection_shows_what_is_visible_and_nothing_else() {
         "SELECT name FROM pragma_table_info('people')",
     ] {
         let text = run(sql).expect("is accepted").text().to_owned();
-        assert!(text.contains("people"), "{text}");
-        assert!(!text.contains("salary") && !text.contains("secrets") && !text.contains("pay"), "{text}");
+        assert!(
+            text.contains("'email'") || text.contains("'people'"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("salary") && !text.contains("secrets") && !text.contains("pay"),
+            "{text}"
+        );
     }
     check(
         "PRAGMA table_info(teams)",
@@ -359,10 +458,16 @@ fn schema_inspection_shows_what_is_visible_and_nothing_else() {
 
 #[test]
 fn a_forged_schema_table_is_refused() {
-    let real = run("SELECT name FROM sqlite_master").expect("is accepted").text().to_owned();
+    let real = run("SELECT name FROM sqlite_master")
+        .expect("is accepted")
+        .text()
+        .to_owned();
     assert!(run(&real).is_ok());
     let forged = real.replacen("'teams'", "'forged'", 1);
-    assert_eq!(run(&forged).map_err(|error| error.code()).err(), Some(Code::NameShadowsTable));
+    assert_eq!(
+        run(&forged).map_err(|error| error.code()).err(),
+        Some(Code::NameShadowsTable)
+    );
 }
 
 proptest! {
@@ -405,25 +510,151 @@ fn holds(sql: &str) {
         };
         let arena = Bump::new();
         let mut parser = Parser::new(&arena, once.text().as_bytes());
-        assert!(matches!(parser.next(), Ok(Some(Cmd::Stmt(Stmt::Select(_))))), "{}", once.text());
+        assert!(
+            matches!(parser.next(), Ok(Some(Cmd::Stmt(Stmt::Select(_))))),
+            "{}",
+            once.text()
+        );
         assert!(matches!(parser.next(), Ok(None)), "{}", once.text());
         let twice = guard(&GeneratedSql::new(once.text()), visible);
-        let twice = twice.unwrap_or_else(|error| panic!("{sql} became {} and then {error:?}", once.text()));
+        let twice =
+            twice.unwrap_or_else(|error| panic!("{sql} became {} and then {error:?}", once.text()));
         assert_eq!((twice.text(), twice.tables()), (once.text(), once.tables()));
     });
 }
 
 fn mutable_lines() -> Vec<String> {
     let all = lines("benign").into_iter().chain(lines("hostile"));
-    all.map(|(_, _, sql)| sql).filter(|sql| sql.len() < 400).collect()
+    all.map(|(_, _, sql)| sql)
+        .filter(|sql| sql.len() < 400)
+        .collect()
 }
 
 const WORDS: &[&str] = &[
-    "SELECT", "FROM", "WHERE", "GROUP", "BY", "ORDER", "HAVING", "LIMIT", "WITH", "RECURSIVE", "AS", "(", ")", ",", "*",
-    "=", "<", "people", "orders", "customers", "sqlite_master", "name", "id", "salary", "secrets", "p", ".", "'x'", "\"y\"",
-    "1", "2.5", "x'00'", "NULL", "UNION", "ALL", "EXCEPT", "VALUES", "JOIN", "LEFT", "NATURAL", "USING", "ON", "IN", "EXISTS",
-    "NOT", "BETWEEN", "AND", "OR", "LIKE", "IS", "CASE", "WHEN", "THEN", "ELSE", "END", "count", "max", "OVER", "PARTITION",
-    "ROWS", "UNBOUNDED", "PRECEDING", "CAST", "INTEGER", "COLLATE", "NOCASE", "DISTINCT", ";", "--", "/*", "*/", "INSERT",
-    "DELETE", "PRAGMA", "table_info", "pragma_table_info", "json_each", "?", "->", "->>", "||", "-", "~", "[a]", "`b`", "main",
-    "ASC", "DESC", "NULLS", "FIRST", "FILTER", "WINDOW", "w", "INDEXED", "MATERIALIZED", "EXPLAIN", "RAISE", "IGNORE",
+    "SELECT",
+    "FROM",
+    "WHERE",
+    "GROUP",
+    "BY",
+    "ORDER",
+    "HAVING",
+    "LIMIT",
+    "WITH",
+    "RECURSIVE",
+    "AS",
+    "(",
+    ")",
+    ",",
+    "*",
+    "=",
+    "<",
+    "people",
+    "orders",
+    "customers",
+    "sqlite_master",
+    "name",
+    "id",
+    "salary",
+    "secrets",
+    "p",
+    ".",
+    "'x'",
+    "\"y\"",
+    "1",
+    "2.5",
+    "x'00'",
+    "NULL",
+    "UNION",
+    "ALL",
+    "EXCEPT",
+    "VALUES",
+    "JOIN",
+    "LEFT",
+    "NATURAL",
+    "USING",
+    "ON",
+    "IN",
+    "EXISTS",
+    "NOT",
+    "BETWEEN",
+    "AND",
+    "OR",
+    "LIKE",
+    "IS",
+    "CASE",
+    "WHEN",
+    "THEN",
+    "ELSE",
+    "END",
+    "count",
+    "max",
+    "OVER",
+    "PARTITION",
+    "ROWS",
+    "UNBOUNDED",
+    "PRECEDING",
+    "CAST",
+    "INTEGER",
+    "COLLATE",
+    "NOCASE",
+    "DISTINCT",
+    ";",
+    "--",
+    "/*",
+    "*/",
+    "INSERT",
+    "DELETE",
+    "PRAGMA",
+    "table_info",
+    "pragma_table_info",
+    "json_each",
+    "?",
+    "->",
+    "->>",
+    "||",
+    "-",
+    "~",
+    "[a]",
+    "`b`",
+    "main",
+    "ASC",
+    "DESC",
+    "NULLS",
+    "FIRST",
+    "FILTER",
+    "WINDOW",
+    "w",
+    "INDEXED",
+    "MATERIALIZED",
+    "EXPLAIN",
+    "RAISE",
+    "IGNORE",
 ];
+
+#[test]
+fn zz_timing() {
+    let visible = visible();
+    let all = VisibleSchema::new(&company(), &Visibility::everything());
+    let lines = lines("benign");
+    for (name, v) in [("some", &visible), ("all", &all)] {
+        let mut times: Vec<(u128, String)> = vec![];
+        for (_, _, sql) in &lines {
+            let g = GeneratedSql::new(sql.as_str());
+            let start = std::time::Instant::now();
+            for _ in 0..200 { let _ = std::hint::black_box(guard(&g, v)); }
+            times.push((start.elapsed().as_nanos() / 200, sql.clone()));
+        }
+        times.sort();
+        eprintln!("{name}: p50 {} p90 {} p99 {} max {:?}", times[times.len()/2].0, times[times.len()*9/10].0, times[times.len()*99/100].0, times[times.len()-1]);
+    }
+    let g = GeneratedSql::new("SELECT c.name, t.total FROM customers AS c JOIN (SELECT customer_id, sum(amount) AS total FROM orders WHERE status = 'shipped' GROUP BY customer_id) AS t ON t.customer_id = c.id ORDER BY t.total DESC LIMIT 5");
+    let start = std::time::Instant::now();
+    for _ in 0..2000 { let _ = std::hint::black_box(guard(&g, &visible)); }
+    eprintln!("typical {} ns", start.elapsed().as_nanos()/2000);
+    for (_, _, sql) in super::tests::lines("hostile") {
+        let start = std::time::Instant::now();
+        let r = guard(&GeneratedSql::new(sql.as_str()), &visible);
+        let t = start.elapsed();
+        if t.as_millis() > 3 { eprintln!("{t:?} {} {:?}", sql.chars().take(60).collect::<String>(), r.map(|g| g.text().len()).map_err(|e| e.code())); }
+    }
+}

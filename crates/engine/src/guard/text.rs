@@ -1,11 +1,11 @@
 //! What can be told from the tokens alone, before anything is parsed: size, depth, number of statements, and whether
 //! one of them writes. Only what passes here reaches the parser, so no text can make it recurse or run out of stack.
 
-use sqlite3_parser::lexer::sql::{TokenType, Tokenizer};
 use sqlite3_parser::lexer::Scanner;
+use sqlite3_parser::lexer::sql::{TokenType, Tokenizer};
 
 use super::names::decode;
-use super::{inspection, Refused};
+use super::{Refused, inspection};
 use crate::error::{Code, Error};
 
 /// The longest SQL in bytes.
@@ -41,7 +41,10 @@ pub(super) fn only_statement(text: &str, extra_bytes: usize) -> Result<&str, Ref
         )));
     }
     if text.contains('\0') {
-        return Err(Box::new(Error::new(Code::InvalidSql, "the SQL holds a NUL byte")));
+        return Err(Box::new(Error::new(
+            Code::InvalidSql,
+            "the SQL holds a NUL byte",
+        )));
     }
     let (tokens, broken) = tokens(text);
     let mut statements = Vec::new();
@@ -122,10 +125,13 @@ fn writes(text: &str, statement: &[Token]) -> bool {
         return false;
     };
     match first.kind {
-        TK_REPLACE | TK_REINDEX | TK_ANALYZE | TK_VACUUM | TK_ATTACH | TK_DETACH | TK_BEGIN | TK_END | TK_ROLLBACK
-        | TK_SAVEPOINT | TK_RELEASE => true,
+        TK_REPLACE | TK_REINDEX | TK_ANALYZE | TK_VACUUM | TK_ATTACH | TK_DETACH | TK_BEGIN
+        | TK_END | TK_ROLLBACK | TK_SAVEPOINT | TK_RELEASE => true,
         TK_PRAGMA => {
-            let words: Vec<_> = rest.take(3).map(|token| &text[token.start..token.end]).collect();
+            let words: Vec<_> = rest
+                .take(3)
+                .map(|token| &text[token.start..token.end])
+                .collect();
             let name = match words[..] {
                 [schema, ".", name] if decode(schema).eq_ignore_ascii_case("main") => name,
                 [name, ..] => name,
@@ -135,7 +141,9 @@ fn writes(text: &str, statement: &[Token]) -> bool {
         }
         TK_ID => {
             let word = &text[first.start..first.end];
-            FOREIGN_WRITES.iter().any(|foreign| word.eq_ignore_ascii_case(foreign))
+            FOREIGN_WRITES
+                .iter()
+                .any(|foreign| word.eq_ignore_ascii_case(foreign))
         }
         _ => false,
     }

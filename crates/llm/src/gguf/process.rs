@@ -22,6 +22,9 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 /// The worker reads its orders on a thread of their own.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A process whose pipe ended is gone, or sent what is not a report and has to be ended.
+const DEATH_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// The variables a worker inherits. Everything else stays away from C++ code that parses files: keys and passwords most
 /// of all.
 const INHERITED: &[&str] = &[
@@ -111,7 +114,10 @@ impl WorkerProcess {
             Some(Report::Ready { load_ms }) => Ok(load_ms),
             Some(Report::Unfit(error)) => Err(error.into()),
             Some(_) => Err(died().with_cause("it sent another report than ready")),
-            None => Err(died()),
+            None => {
+                let Broken(cause) = self.death().await;
+                Err(died().with_cause(cause))
+            }
         }
     }
 
@@ -147,8 +153,19 @@ impl WorkerProcess {
                 Some(Report::Done { id, reply }) if id == wanted => return Ok(Ok(reply)),
                 Some(Report::Failed { id, error }) if id == wanted => return Ok(Err(error.into())),
                 Some(_) => {}
-                None => return Err(Broken(io::ErrorKind::UnexpectedEof.into())),
+                None => return Err(self.death().await),
             }
+        }
+    }
+
+    /// Finds out how the process ended, whose pipe has just ended.
+    async fn death(&mut self) -> Broken {
+        match timeout(DEATH_TIMEOUT, self.child.wait()).await {
+            Ok(Ok(status)) => Broken(io::Error::other(format!(
+                "the model worker ended: {status}"
+            ))),
+            Ok(Err(error)) => Broken(error),
+            Err(_) => Broken(io::ErrorKind::UnexpectedEof.into()),
         }
     }
 
@@ -201,9 +218,18 @@ async fn forward_reports(stdout: ChildStdout, sender: mpsc::Sender<Report>) {
     if skip_to_preamble(&mut stdout).await.is_err() {
         return;
     }
-    while let Ok(report) = receive(&mut stdout).await {
-        if sender.send(report).await.is_err() {
-            return;
+    loop {
+        match receive(&mut stdout).await {
+            Ok(report) => {
+                if sender.send(report).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return,
+            Err(error) => {
+                tracing::warn!(%error, "the model worker sent what is not a report");
+                return;
+            }
         }
     }
 }

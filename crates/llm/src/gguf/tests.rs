@@ -76,9 +76,14 @@ fn act(orders: &mut Stdin, reports: &mut Stdout) {
 fn command(role: &str) -> WorkerCommand {
     WorkerCommand {
         program: std::env::current_exe().unwrap(),
-        args: ["gguf::tests::worker_entry", "--exact", "--nocapture"]
-            .map(OsString::from)
-            .to_vec(),
+        args: [
+            "gguf::tests::worker_entry",
+            "--exact",
+            "--nocapture",
+            "--test-threads=1",
+        ]
+        .map(OsString::from)
+        .to_vec(),
         envs: vec![(ROLE.into(), role.into())],
     }
 }

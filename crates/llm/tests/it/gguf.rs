@@ -64,9 +64,14 @@ impl Bench {
         settings.context_tokens = 4096;
         settings.worker = Some(WorkerCommand {
             program: std::env::current_exe().expect("this program"),
-            args: ["gguf::worker_entry", "--exact", "--nocapture"]
-                .map(Into::into)
-                .to_vec(),
+            args: [
+                "gguf::worker_entry",
+                "--exact",
+                "--nocapture",
+                "--test-threads=1",
+            ]
+            .map(Into::into)
+            .to_vec(),
             envs: vec![(ROLE.into(), "1".into())],
         });
         settings

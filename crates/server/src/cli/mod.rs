@@ -1,10 +1,12 @@
 //! The command line: one file per command. Data goes to standard output, talk to standard error.
 
 mod ask;
+mod bench;
 mod demo;
 mod doctor;
 mod eval;
 mod eval_report;
+mod model;
 mod output;
 mod serve;
 mod sql;
@@ -41,11 +43,17 @@ enum Command {
     Demo(demo::Args),
     /// Serve the HTTP interface.
     Serve,
+    /// Fetch, list and find local models.
+    #[command(subcommand)]
+    Model(model::Command),
     /// Look at the golden copy of the target database.
     #[command(subcommand)]
     Target(target::Command),
     /// Measure execution accuracy over questions with gold SQL.
     Eval(eval::Args),
+    /// Measure what the parts cost on this machine.
+    #[command(hide = true)]
+    Bench(bench::Args),
     /// Check every part and say what to do about what is wrong.
     Doctor(doctor::Args),
 }
@@ -70,8 +78,10 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Sql(args) => sql::run(args, &settings).await,
         Command::Demo(args) => demo::run(args, &settings).await,
         Command::Serve => serve::run(&settings).await,
+        Command::Model(command) => model::run(command, &settings).await,
         Command::Target(command) => target::run(command, &settings).await,
         Command::Eval(args) => eval::run(args, &settings).await,
+        Command::Bench(args) => bench::run(args, &settings).await,
         Command::Doctor(args) => doctor::run(args, &settings).await,
     };
     match done {

@@ -25,6 +25,9 @@ pub enum OriginalState {
     },
 }
 
+/// Bytes that are read to answer a question about the original, at most; they take some hundredths of a second.
+const MAX_READ_PER_QUESTION: u64 = 64 << 20;
+
 /// Where a generation came from, and the watch on it.
 pub(super) struct Freshness {
     original: PathBuf,
@@ -45,7 +48,10 @@ impl Freshness {
         }
     }
 
-    /// Returns what an answer says of its data. Reads the original only if its files look different than before.
+    /// Returns what an answer says of its data.
+    ///
+    /// Reads the original only if its files look different than before and are small; a big one that somebody
+    /// touched counts as changed until a refresh has read it.
     pub fn provenance(&self) -> Provenance {
         Provenance {
             fingerprint: self.manifest.fingerprint.clone(),
@@ -64,7 +70,12 @@ impl Freshness {
             return true;
         }
         let mut same_as = self.same_as.lock().unwrap_or_else(PoisonError::into_inner);
-        match compare(&self.original, &self.manifest, &same_as) {
+        match compare(
+            &self.original,
+            &self.manifest,
+            &same_as,
+            MAX_READ_PER_QUESTION,
+        ) {
             Ok(Compared::Same(stats)) => {
                 *same_as = stats;
                 false
@@ -81,7 +92,7 @@ impl Freshness {
 
 /// Compares the original with a manifest.
 pub(super) fn original_state(original: &Path, manifest: &Manifest) -> OriginalState {
-    match compare(original, manifest, &manifest.members) {
+    match compare(original, manifest, &manifest.members, u64::MAX) {
         Ok(Compared::Same(_)) => OriginalState::Unchanged,
         Ok(Compared::Different) => OriginalState::Changed,
         Err(error) => OriginalState::Unreadable {
@@ -99,20 +110,21 @@ fn compare(
     original: &Path,
     manifest: &Manifest,
     same_as: &[MemberStat],
+    max_read: u64,
 ) -> Result<Compared, Error> {
     let original = Original::find(original)?;
     let stats = original.stat()?;
     if stats == same_as {
         return Ok(Compared::Same(stats));
     }
-    if !same_sizes(&stats, &manifest.members) {
+    let size: u64 = stats.iter().map(|stat| stat.size).sum();
+    if size > max_read || !same_sizes(&stats, &manifest.members) {
         return Ok(Compared::Different);
     }
     let fingerprint = original
         .hash(&stats, &|_| {})
         .and_then(|members| original.fingerprint(&members))
         .map_err(|error| cannot_read(&error, original.path()))?;
-    // Files that moved while they were read are compared again the next time.
     Ok(if fingerprint == manifest.fingerprint {
         Compared::Same(stats)
     } else {

@@ -148,6 +148,11 @@ impl Generations {
         manifests
     }
 
+    /// Records anew what is known of a generation that is there.
+    pub fn rewrite(&self, manifest: &Manifest) -> Result<(), Error> {
+        manifest.write(&self.manifest_path(&manifest.fingerprint))
+    }
+
     /// Makes a finished private copy the generation in service. Until the last step the previous one is.
     ///
     /// `database` is on disk and read-only already, and `manifest` describes it.
@@ -265,6 +270,31 @@ impl Generations {
     }
 }
 
+/// Says which file is behind a path, whatever it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    /// Returns the file that `path` leads to, if there is one.
+    pub fn of(path: &Path) -> Option<Self> {
+        fs::metadata(path)
+            .ok()
+            .map(|metadata| Self::from(&metadata))
+    }
+}
+
+impl From<&fs::Metadata> for FileId {
+    fn from(metadata: &fs::Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        }
+    }
+}
+
 /// Makes a file read-only for everyone and puts it on disk.
 pub(super) fn seal(database: &Path) -> io::Result<()> {
     let file = OpenOptions::new().read(true).write(true).open(database)?;
@@ -288,10 +318,8 @@ fn open_lock(path: &Path) -> io::Result<File> {
 }
 
 fn is_file_at(file: &File, path: &Path) -> bool {
-    match (file.metadata(), fs::metadata(path)) {
-        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
-        _ => false,
-    }
+    let open = file.metadata().ok().map(|metadata| FileId::from(&metadata));
+    open.is_some() && open == FileId::of(path)
 }
 
 fn is_held(lease: &Path) -> bool {

@@ -9,106 +9,35 @@ mod generations;
 mod manifest;
 mod original;
 mod recovery;
+mod settings;
+mod status;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::SecondsFormat;
-use engine::ports::{Clock, TargetDatabase, TargetGeneration};
+use engine::ports::{TargetDatabase, TargetGeneration};
 use engine::schema::Schema;
 use engine::{Code, Error};
-use serde::Serialize;
 
 use crate::target::SqliteGeneration;
-use crate::target::read_schema::{SchemaLimits, read_schema};
+use crate::target::read_schema::read_schema;
 use copying::{Counter, Patience, Snapshot, copy_set};
-use freshness::{Freshness, original_state, same_sizes};
-use generations::{FolderLock, Generations, seal};
+use freshness::{Freshness, same_sizes};
+use generations::{FileId, FolderLock, Generations, seal};
 use manifest::{CopyRecord, Manifest, Origin, row_counts};
 use original::{Original, cannot_read, hash_file, last_modified};
 use recovery::{integrity_problems, settle};
 
 pub use cache::{copy_in_cache, prune_copies};
 pub use freshness::OriginalState;
+pub use settings::{CopyPhase, CopyProgress, GoldenCopySettings, OnProgress};
+pub use status::{GenerationStatus, TargetStatus, Verification};
 
 /// Nobody may write a generation, its owner included.
 const READ_ONLY_MODE: u32 = 0o444;
-
-/// What to copy, where to, and how carefully.
-#[derive(Clone)]
-pub struct GoldenCopySettings {
-    /// The file that is protected; links are followed.
-    pub original: PathBuf,
-    /// The path under which the copy in service can be opened; generations lie beside it.
-    pub working_copy: PathBuf,
-    /// Generations kept, the one in service included; those in use are kept besides.
-    pub keep_generations: usize,
-    /// Lets SQLite check each new copy, which takes longer than copying it.
-    pub integrity_check: bool,
-    /// Times that a copy is tried when the original changes meanwhile.
-    pub attempts: u32,
-    /// Pause before the second attempt; doubled before each further one.
-    pub pause: Duration,
-    /// Bounds on reading the schema.
-    pub schema_limits: SchemaLimits,
-    /// Tells when a copy was made.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl GoldenCopySettings {
-    /// Three generations kept, integrity checked, five attempts within about 1.5 s.
-    pub fn new(original: PathBuf, working_copy: PathBuf, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            original,
-            working_copy,
-            keep_generations: 3,
-            integrity_check: true,
-            attempts: 5,
-            pause: Duration::from_millis(100),
-            schema_limits: SchemaLimits::default(),
-            clock,
-        }
-    }
-}
-
-/// What a long operation on the golden copy is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CopyPhase {
-    /// Another process is at it; nothing is counted.
-    Waiting,
-    /// Reading the original to see whether it changed; bytes.
-    Fingerprinting,
-    /// Bytes copied.
-    Copying,
-    /// Bytes of original and copy read again.
-    Verifying,
-    /// Replaying journals; nothing is counted.
-    Recovering,
-    /// SQLite checks the copy; nothing is counted.
-    CheckingIntegrity,
-    /// Tables read.
-    ReadingSchema,
-    /// Putting the new generation in service; nothing is counted.
-    Publishing,
-}
-
-/// How far a phase has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CopyProgress {
-    /// The phase.
-    pub phase: CopyPhase,
-    /// Done so far, in the unit of the phase.
-    pub done: u64,
-    /// All there is to do; 0 where nothing is counted.
-    pub total: u64,
-}
-
-/// Hears of progress, from several threads at once.
-pub type OnProgress<'a> = &'a (dyn Fn(CopyProgress) + Sync);
 
 /// A generation brought into service.
 #[derive(Clone)]
@@ -119,60 +48,6 @@ pub struct Ensured {
     pub fingerprint: String,
     /// It was copied now; `false` when the original was unchanged and its copy was there.
     pub is_new: bool,
-}
-
-/// One generation, for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct GenerationStatus {
-    /// BLAKE3, in hex, over the original's files.
-    pub fingerprint: String,
-    /// When the original was last written, RFC 3339 in UTC.
-    pub data_as_of: String,
-    /// When the copy was made, RFC 3339 in UTC.
-    pub copied_at: String,
-    /// Bytes of the copy.
-    pub size_bytes: u64,
-    /// Tables and views.
-    pub tables: usize,
-    /// Rows of all tables.
-    pub rows: u64,
-    /// SQLite's own check ran when it was made.
-    pub integrity_checked: bool,
-    /// The hash of names, types and keys.
-    pub schema_fingerprint: String,
-}
-
-/// What `assay target status` says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TargetStatus {
-    /// The original as given.
-    pub original: PathBuf,
-    /// What became of it since; `None` while nothing was copied.
-    pub original_state: Option<OriginalState>,
-    /// The path of the working copy.
-    pub working_copy: PathBuf,
-    /// The generation that the working copy is.
-    pub in_service: Option<GenerationStatus>,
-    /// All generations kept, the newest first.
-    pub generations: Vec<GenerationStatus>,
-}
-
-/// What `assay target verify` found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Verification {
-    /// The generation that was verified.
-    pub fingerprint: String,
-    /// What is wrong with the working copy, one sentence each; empty when it is intact.
-    pub problems: Vec<String>,
-    /// Whether the original is still what was copied, found by reading all of it.
-    pub original_state: OriginalState,
-}
-
-impl Verification {
-    /// Says whether the working copy is what was copied.
-    pub fn is_intact(&self) -> bool {
-        self.problems.is_empty()
-    }
 }
 
 /// The original, its working copy and the generation in service.
@@ -186,6 +61,8 @@ pub struct GoldenCopy {
 struct InService {
     manifest: Arc<Manifest>,
     generation: Arc<dyn TargetGeneration>,
+    /// The file that the generation reads; a restored one has the same name and is another.
+    file: Option<FileId>,
 }
 
 #[derive(PartialEq, Eq)]
@@ -265,104 +142,6 @@ impl GoldenCopy {
             })
     }
 
-    /// Tells what is in service and whether the original has changed since. Reads the original only if its files
-    /// look different.
-    pub fn status(&self) -> TargetStatus {
-        let pointed = self.generations.pointed();
-        let published = self.generations.published();
-        let current = published
-            .iter()
-            .find(|manifest| Some(&manifest.fingerprint) == pointed.as_ref());
-        TargetStatus {
-            original: self.settings.original.clone(),
-            original_state: current
-                .map(|manifest| original_state(&self.settings.original, manifest)),
-            working_copy: self.settings.working_copy.clone(),
-            in_service: current.map(generation_status),
-            generations: published.iter().map(generation_status).collect(),
-        }
-    }
-
-    /// Reads the working copy and the original wholly and compares both with what was recorded.
-    ///
-    /// # Errors
-    ///
-    /// [`Code::TargetDatabaseDown`] if there is no working copy. A damaged one is not an error but a finding.
-    pub fn verify(&self, progress: OnProgress<'_>) -> Result<Verification, Error> {
-        let lock = self.lock(progress)?;
-        let path = self.settings.working_copy.display();
-        let none = || {
-            Error::new(
-                Code::TargetDatabaseDown,
-                format!("there is no working copy at `{path}`"),
-            )
-            .with_hint("make one with `assay target restore`")
-        };
-        let fingerprint = self.generations.pointed().ok_or_else(none)?;
-        let manifest = self.generations.manifest(&fingerprint).ok_or_else(none)?;
-        let _lease = self.generations.lease(&fingerprint, &lock)?;
-        drop(lock);
-
-        let problems = self.problems_of(&manifest, progress);
-        let original_state = match self.fingerprint_now(progress) {
-            Ok(now) if now == fingerprint => OriginalState::Unchanged,
-            Ok(_) => OriginalState::Changed,
-            Err(error) => OriginalState::Unreadable {
-                reason: error.message().to_owned(),
-            },
-        };
-        Ok(Verification {
-            fingerprint,
-            problems,
-            original_state,
-        })
-    }
-
-    fn problems_of(&self, manifest: &Manifest, progress: OnProgress<'_>) -> Vec<String> {
-        let database = self.generations.database(&manifest.fingerprint);
-        let mut problems = Vec::new();
-        let counter = Counter::new(CopyPhase::Verifying, manifest.copy.size, progress);
-        match hash_file(&database, &|bytes| counter.add(bytes)) {
-            Err(error) => problems.push(format!("the working copy cannot be read: {error}")),
-            Ok((size, _)) if size != manifest.copy.size => problems.push(format!(
-                "the working copy has {size} bytes instead of {}",
-                manifest.copy.size
-            )),
-            Ok((_, hash)) if hash.to_hex().as_str() != manifest.copy.hash => {
-                problems.push(
-                    "the bytes of the working copy are not those that were copied".to_owned(),
-                );
-            }
-            Ok(_) => {}
-        }
-        report(CopyPhase::CheckingIntegrity, progress);
-        match integrity_problems(&database) {
-            Ok(found) => problems.extend(found),
-            Err(error) => problems.push(error.message().to_owned()),
-        }
-        let limits = SchemaLimits {
-            max_cells: 0,
-            ..self.settings.schema_limits
-        };
-        match read_schema(&database, &limits, &|done, total| {
-            schema_progress(done, total, progress)
-        }) {
-            Ok(schema) if row_counts(&schema) != manifest.row_counts => {
-                problems.push(
-                    "the tables do not have the rows that were counted when they were copied"
-                        .to_owned(),
-                );
-            }
-            Ok(schema) if schema.fingerprint() != manifest.schema_fingerprint => {
-                problems.push("the schema is not the one that was copied".to_owned());
-            }
-            Ok(_) => {}
-            Err(error) => problems.push(error.message().to_owned()),
-        }
-        problems.dedup();
-        problems
-    }
-
     fn bring(&self, reuse: Reuse, progress: OnProgress<'_>) -> Result<Ensured, Error> {
         let brought = self.lock(progress).and_then(|lock| {
             let brought = self.bring_locked(reuse, &lock, progress);
@@ -420,8 +199,13 @@ impl GoldenCopy {
             .publish(&snapshot.database, &manifest, lock)?;
         let fingerprint = manifest.fingerprint.clone();
         let generation = self.put_in_service(manifest, lock)?;
-        self.generations
-            .retain(self.settings.keep_generations, lock)?;
+        if let Err(error) = self
+            .generations
+            .retain(self.settings.keep_generations, lock)
+        {
+            // The new generation is in service; an old one too many is tried again after the next copy.
+            tracing::warn!(cause = error.cause(), "{error}");
+        }
         Ok(Ensured {
             generation,
             fingerprint,
@@ -446,14 +230,20 @@ impl GoldenCopy {
             return Ok(None);
         }
         let now = self.fingerprint_now(progress)?;
-        let Some(manifest) = candidates.find(|manifest| manifest.fingerprint == now) else {
+        let Some(found) = candidates.find(|manifest| manifest.fingerprint == now) else {
             return Ok(None);
         };
-        let database = self.generations.database(&now);
-        let is_intact = manifest.looks_intact(&database)
-            || hash_file(&database, &|_| {})
-                .is_ok_and(|(_, hash)| hash.to_hex().as_str() == manifest.copy.hash);
-        Ok(is_intact.then(|| manifest.clone()))
+        if !self.is_intact(found) {
+            return Ok(None);
+        }
+        let mut manifest = found.clone();
+        // Only touched or moved: from now on this is what an unchanged original looks like.
+        if manifest.members != stats && original.stat()? == stats {
+            manifest.data_as_of = last_modified(&stats);
+            manifest.members = stats;
+            self.generations.rewrite(&manifest)?;
+        }
+        Ok(Some(manifest))
     }
 
     fn fingerprint_now(&self, progress: OnProgress<'_>) -> Result<String, Error> {
@@ -555,13 +345,15 @@ impl GoldenCopy {
         manifest: Manifest,
         lock: &FolderLock,
     ) -> Result<Arc<dyn TargetGeneration>, Error> {
+        let path = self.generations.database(&manifest.fingerprint);
+        let file = FileId::of(&path);
         if let Some(current) = self.current_in_service()
             && *current.manifest == manifest
+            && current.file == file
         {
             return Ok(current.generation);
         }
         let lease = self.generations.lease(&manifest.fingerprint, lock)?;
-        let path = self.generations.database(&manifest.fingerprint);
         let manifest = Arc::new(manifest);
         let freshness = Freshness::new(self.settings.original.clone(), Arc::clone(&manifest));
         let provenance = move || {
@@ -580,40 +372,46 @@ impl GoldenCopy {
             .unwrap_or_else(PoisonError::into_inner) = Some(InService {
             manifest,
             generation: Arc::clone(&generation),
+            file,
         });
         Ok(generation)
     }
 
-    /// Puts the generation in service that the working copy points at, if nothing is in service here.
+    /// Puts the generation in service that the working copy points at, if it is intact.
     fn serve_pointed(&self, lock: &FolderLock) {
-        if self.current_in_service().is_some() {
-            return;
-        }
         let pointed = self.generations.pointed();
         if let Some(manifest) =
             pointed.and_then(|fingerprint| self.generations.manifest(&fingerprint))
-            && manifest.looks_intact(&self.generations.database(&manifest.fingerprint))
+            && self.is_intact(&manifest)
         {
-            // If even the lease cannot be had, there is nothing in service, which the caller's error says.
-            let _ = self.put_in_service(manifest, lock);
+            // Without a lease there is nothing new in service, and what was before goes on.
+            if let Err(error) = self.put_in_service(manifest, lock) {
+                tracing::warn!(cause = error.cause(), "{error}");
+            }
         }
     }
 
-    /// Takes over a generation that another process published. Costs one `readlink` when there is none; while that
-    /// process still holds the lock, the generation in service here goes on.
+    /// Says whether the file of a generation is what was published; reads it only if it looks otherwise.
+    fn is_intact(&self, manifest: &Manifest) -> bool {
+        let database = self.generations.database(&manifest.fingerprint);
+        manifest.looks_intact(&database)
+            || hash_file(&database, &|_| {})
+                .is_ok_and(|(_, hash)| hash.to_hex().as_str() == manifest.copy.hash)
+    }
+
+    /// Takes over a generation that another process published or restored. Costs one `stat` when there is none; while
+    /// that process still holds the lock, the generation in service here goes on.
     fn follow_pointer(&self) {
-        let pointed = self.generations.pointed();
-        let current = self
-            .current_in_service()
-            .map(|current| current.manifest.fingerprint.clone());
-        if pointed.is_none() || pointed == current {
+        let file = FileId::of(&self.settings.working_copy);
+        if file.is_none()
+            || self
+                .current_in_service()
+                .is_some_and(|current| current.file == file)
+        {
             return;
         }
-        if let Some(lock) = self.generations.try_lock()
-            && let Some(manifest) =
-                pointed.and_then(|fingerprint| self.generations.manifest(&fingerprint))
-        {
-            let _ = self.put_in_service(manifest, &lock);
+        if let Some(lock) = self.generations.try_lock() {
+            self.serve_pointed(&lock);
         }
     }
 }
@@ -622,19 +420,6 @@ impl GoldenCopy {
 impl TargetDatabase for GoldenCopy {
     async fn current(&self) -> Result<Arc<dyn TargetGeneration>, Error> {
         self.generation()
-    }
-}
-
-fn generation_status(manifest: &Manifest) -> GenerationStatus {
-    GenerationStatus {
-        fingerprint: manifest.fingerprint.clone(),
-        data_as_of: manifest.data_as_of.clone(),
-        copied_at: manifest.copied_at.clone(),
-        size_bytes: manifest.copy.size,
-        tables: manifest.schema.tables.len(),
-        rows: manifest.row_counts.values().sum(),
-        integrity_checked: manifest.integrity_checked,
-        schema_fingerprint: manifest.schema_fingerprint.clone(),
     }
 }
 

@@ -43,7 +43,8 @@ pub(super) fn settle(original: &Original, snapshot: &Snapshot) -> Result<Option<
         return Ok(None);
     }
     settle_super_journal(original, &with_suffix(database, "-journal")).map_err(in_folder)?;
-    let counts = recover(database).map_err(|error| recovery_error(&error, original.path()))?;
+    let counts = recover(database)
+        .map_err(|error| recovery_error(&error, original.path(), snapshot.folder.path()))?;
     for suffix in ["-wal", "-shm", "-journal"] {
         // What a persistent journal leaves is spent; SQLite has closed the file in DELETE mode.
         match fs::remove_file(with_suffix(database, suffix)) {
@@ -155,18 +156,16 @@ pub(super) fn integrity_problems(database: &Path) -> Result<Vec<String>, Error> 
     }
 }
 
-fn recovery_error(error: &rusqlite::Error, original: &Path) -> Error {
-    let known = sqlite_error(error, original);
-    match known.code() {
-        Code::TargetDatabaseDown if error.sqlite_error_code() != Some(ErrorCode::DiskFull) => {
-            Error::new(
-                Code::InvalidTarget,
-                format!("the journal of `{}` cannot be replayed", original.display()),
-            )
-            .with_hint("open and close it once with the program that wrote it")
-            .with_cause(error)
-        }
-        _ => known,
+fn recovery_error(error: &rusqlite::Error, original: &Path, folder: &Path) -> Error {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => sqlite_error(error, folder),
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => sqlite_error(error, original),
+        _ => Error::new(
+            Code::InvalidTarget,
+            format!("the journal of `{}` cannot be replayed", original.display()),
+        )
+        .with_hint("open and close it once with the program that wrote it")
+        .with_cause(error),
     }
 }
 

@@ -21,31 +21,37 @@ use super::authorizer::Authorizer;
 use super::faults::{self, Fault};
 use super::program::{self, Catalog};
 use super::watch::Watch;
-use super::{rows, temporary_files};
+use super::{functions, rows, temporary_files, words};
 
+/// The longest value, stored or made on the way.
+pub(super) const VALUE_BYTES: i32 = 1 << 20;
 /// Bounds that SQLite itself holds, each where nobody's honest question comes near it.
 ///
 /// The length of a value also bounds how long one opcode can run, and SQLite looks at the clock only between opcodes.
 pub(super) const LIMITS: [(Limit, i32); 10] = [
-    (Limit::SQLITE_LIMIT_LENGTH, 1 << 20),
+    (Limit::SQLITE_LIMIT_LENGTH, VALUE_BYTES),
     (Limit::SQLITE_LIMIT_SQL_LENGTH, 1 << 20),
     (Limit::SQLITE_LIMIT_EXPR_DEPTH, 250),
     (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 500),
     (Limit::SQLITE_LIMIT_VDBE_OP, 100_000),
     (Limit::SQLITE_LIMIT_FUNCTION_ARG, 100),
-    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 250),
+    (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 100),
     // A text may have none; the statements of full-text tables have a few.
     (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 100),
     (Limit::SQLITE_LIMIT_ATTACHED, 0),
     (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
 ];
 
+/// How deep parentheses may be nested. SQLite limits expressions but not queries within queries, for which it recurses,
+/// and a thousand of them take seconds to prepare.
+const MAX_NESTING: usize = 150;
+
 /// Memory of all of SQLite in this process. Page caches, sorts and temporary tables stay far below it, because they
 /// go to files; what meets it is a single value that grows inside a function, which then fails for want of one more
 /// large piece while small ones can still be had.
 const HEAP_BYTES: u64 = 512 << 20;
 /// Page cache of one connection; also the most that is sorted in memory, and so in one opcode.
-const CACHE_KIB: u32 = 16 << 10;
+const CACHE_KIB: u32 = 4 << 10;
 
 /// The table-valued functions that a text may read from.
 const TABLE_FUNCTIONS: [&str; 2] = ["json_each", "json_tree"];
@@ -87,6 +93,7 @@ impl FencedConnection {
             connection.set_db_config(setting, value)?;
         }
         connection.execute_batch(&settings())?;
+        functions::install(&connection)?;
         let authorizer = Authorizer::install(&connection)?;
         // Reads the schema. The limits come after it: a file with an odd view is still a readable file.
         let catalog = Catalog::read(&connection)?;
@@ -126,7 +133,13 @@ impl FencedConnection {
             if let Fault::Sqlite(error) = &fault {
                 self.is_sound &= !leaves_doubt(error);
             }
-            faults::to_error(fault, watch.stopped(), text, visible, limits)
+            let asked = faults::Asked {
+                text,
+                visible,
+                limits,
+                watch,
+            };
+            faults::to_error(fault, &asked)
         })
     }
 
@@ -141,7 +154,10 @@ impl FencedConnection {
         if text.contains('\0') {
             return Err(Fault::NulByte);
         }
-        let connections = self.connect_virtual_tables(visible)?;
+        if words::nesting(text) > MAX_NESTING {
+            return Err(Fault::TooDeep);
+        }
+        let virtual_tables = self.connect_virtual_tables(visible)?;
         let _attended = watch.attend(&self.connection)?;
 
         self.authorizer.ask(visible, &self.table_functions);
@@ -160,7 +176,7 @@ impl FencedConnection {
             authorizer: &self.authorizer,
             catalog: &self.catalog,
             visible,
-            virtual_tables: &connections,
+            virtual_tables: &virtual_tables,
         };
         check.run(text)?;
 

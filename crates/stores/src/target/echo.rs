@@ -1,20 +1,25 @@
 //! Finds out what SQLite would say of a text if what is hidden did not exist, by asking it: the text is prepared, and
 //! never run, in an empty database in memory that has the visible tables and columns and nothing else.
 
+use std::sync::Arc;
+
 use engine::policy::{VisibleSchema, quote_identifier};
 use rusqlite::config::DbConfig;
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
-use rusqlite::{Batch, Connection};
+use rusqlite::{Batch, Connection, ErrorCode};
 
-use super::faults::native_message;
+use super::faults;
+use super::watch::Watch;
 
-/// Returns what SQLite finds wrong with `text`, or `None` if it finds nothing.
-pub(super) fn message_of(text: &str, visible: &VisibleSchema) -> Option<String> {
+/// Returns what SQLite finds wrong with `text`, or `None` if it finds nothing or has no time to look.
+pub(super) fn message_of(text: &str, visible: &VisibleSchema, watch: &Arc<Watch>) -> Option<String> {
     let connection = visible_only(visible).ok()?;
+    let _attended = watch.attend(&connection).ok()?;
     match Batch::new(&connection, text).next() {
         Ok(_) => None,
-        Err(error) => Some(native_message(&error)),
+        Err(error) if faults::code(&error) == Some(ErrorCode::OperationInterrupted) => None,
+        Err(error) => Some(faults::native_message(&error)),
     }
 }
 

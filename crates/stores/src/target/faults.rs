@@ -2,6 +2,7 @@
 //! text, one fixed sentence for every kind of write, and nothing that shows that something hidden exists. The native
 //! cause goes to the log.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::policy::VisibleSchema;
@@ -10,7 +11,7 @@ use engine::{Code, Error};
 use rusqlite::ErrorCode;
 
 use super::authorizer::Denial;
-use super::watch::Stopped;
+use super::watch::{Stopped, Watch};
 use super::{echo, words};
 
 /// Why a statement gave no rows.
@@ -23,6 +24,8 @@ pub(super) enum Fault {
     NotASelect,
     Parameters,
     NulByte,
+    TooDeep,
+    TooManyCalls,
     TooManyBytes,
 }
 
@@ -44,16 +47,19 @@ pub(super) fn cannot_open(error: rusqlite::Error) -> Error {
     Error::new(Code::TargetDatabaseDown, "the target database cannot be read").with_cause(error)
 }
 
-/// Says what a fault means to whoever wrote `text`.
-pub(super) fn to_error(
-    fault: Fault,
-    stopped: Option<Stopped>,
-    text: &str,
-    visible: &VisibleSchema,
-    limits: &QueryLimits,
-) -> Error {
+/// A statement that came to no end, as asked.
+pub(super) struct Asked<'a> {
+    pub(super) text: &'a str,
+    pub(super) visible: &'a VisibleSchema,
+    pub(super) limits: &'a QueryLimits,
+    pub(super) watch: &'a Arc<Watch>,
+}
+
+/// Says what a fault means to whoever wrote the text.
+pub(super) fn to_error(fault: Fault, asked: &Asked<'_>) -> Error {
+    let limits = asked.limits;
     match fault {
-        Fault::Sqlite(error) if code(&error) == Some(ErrorCode::OperationInterrupted) => match stopped {
+        Fault::Sqlite(error) if code(&error) == Some(ErrorCode::OperationInterrupted) => match asked.watch.stopped() {
             Some(Stopped::TemporaryFiles) => Error::new(
                 Code::SqlTooComplex,
                 "the query needs more temporary space than there is",
@@ -65,8 +71,8 @@ pub(super) fn to_error(
         .with_cause(error),
         Fault::Denied(Denial::Write(cause)) | Fault::Write(cause) => write_refused(cause),
         // What a write was stopped for first, a column or a function perhaps, does not matter.
-        fault if words::begins_a_write(text) => write_refused(format!("{fault:?}")),
-        Fault::Denied(Denial::Hidden { table, column }) => hidden(&table, &column, text, visible),
+        fault if words::begins_a_write(asked.text) => write_refused(format!("{fault:?}")),
+        Fault::Denied(Denial::Hidden { table, column }) => hidden(&table, &column, asked),
         Fault::Denied(Denial::Function(name)) => Error::new(
             Code::FunctionNotAllowed,
             format!("the function `{name}` is not allowed"),
@@ -75,12 +81,14 @@ pub(super) fn to_error(
         Fault::NotASelect => Error::new(Code::NotASelect, "only SELECT may run"),
         Fault::Parameters => Error::new(Code::InvalidSql, "parameters cannot be used: write the values into the SQL"),
         Fault::NulByte => Error::new(Code::InvalidSql, "the SQL holds a NUL byte"),
+        Fault::TooDeep => Error::new(Code::SqlTooComplex, "the SQL is nested too deeply"),
+        Fault::TooManyCalls => Error::new(Code::SqlTooComplex, "the SQL calls functions in too many places"),
         Fault::TooManyBytes => Error::new(
             Code::ResultTooLarge,
             format!("the result is larger than {} bytes", limits.max_bytes),
         )
         .with_hint("ask for fewer rows or columns"),
-        Fault::Sqlite(error) => of_sqlite(error, text, visible),
+        Fault::Sqlite(error) => of_sqlite(error, asked),
     }
 }
 
@@ -89,7 +97,7 @@ fn write_refused(cause: impl std::fmt::Display) -> Error {
     Error::new(Code::SqlNotReadOnly, "attempt to write a readonly database").with_cause(cause)
 }
 
-fn of_sqlite(error: rusqlite::Error, text: &str, visible: &VisibleSchema) -> Error {
+fn of_sqlite(error: rusqlite::Error, asked: &Asked<'_>) -> Error {
     let made = match code(&error) {
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => return write_refused(error),
         Some(ErrorCode::TooBig) => Error::new(Code::ResultTooLarge, "string or blob too big"),
@@ -105,14 +113,14 @@ fn of_sqlite(error: rusqlite::Error, text: &str, visible: &VisibleSchema) -> Err
         ) => Error::new(Code::TargetDatabaseDown, "the target database cannot be read"),
         Some(ErrorCode::DiskFull) => Error::new(Code::SqlTooComplex, "the query needs more temporary space than there is"),
         Some(ErrorCode::AuthorizationForStatementDenied) => Error::new(Code::UnknownTable, "no such table"),
-        Some(ErrorCode::Unknown | ErrorCode::TypeMismatch) => of_message(&error, text, visible),
+        Some(ErrorCode::Unknown | ErrorCode::TypeMismatch) => of_message(&error, asked),
         _ => Error::new(Code::Internal, "the query failed"),
     };
     made.with_cause(error)
 }
 
 /// Passes SQLite's own message on, unless a hidden name had a part in it.
-fn of_message(error: &rusqlite::Error, text: &str, visible: &VisibleSchema) -> Error {
+fn of_message(error: &rusqlite::Error, asked: &Asked<'_>) -> Error {
     let native = native_message(error);
     // SQLite has no INSERT inside a WITH or a FROM, but that is what the text wanted.
     let near = native.strip_prefix("near \"").and_then(|rest| rest.split_once('"'));
@@ -121,7 +129,7 @@ fn of_message(error: &rusqlite::Error, text: &str, visible: &VisibleSchema) -> E
     }
     // "ambiguous column name" may be said of a visible and a hidden one: only what SQLite would say of the visible
     // schema can be repeated.
-    let message = match echo::message_of(text, visible) {
+    let message = match echo::message_of(asked.text, asked.visible, asked.watch) {
         Some(echoed) => echoed,
         None if native.starts_with("ambiguous column name") => "ambiguous column name".to_owned(),
         None => native,
@@ -130,17 +138,17 @@ fn of_message(error: &rusqlite::Error, text: &str, visible: &VisibleSchema) -> E
 }
 
 /// Answers a text that reaches for something hidden as SQLite would if it did not exist.
-fn hidden(table: &str, column: &str, text: &str, visible: &VisibleSchema) -> Error {
+fn hidden(table: &str, column: &str, asked: &Asked<'_>) -> Error {
     let cause = format!("denied: {table}.{column}");
-    let message = echo::message_of(text, visible);
+    let message = echo::message_of(asked.text, asked.visible, asked.watch);
     let error = match message {
         Some(message) => Error::new(code_of(&message), message),
         // The text is right as far as names go, so it reached the hidden thing without naming it: by `*`, by a NATURAL
         // join, or as a table that every SQLite file has and nobody may read.
-        None if visible.table(table).is_none() && is_of_sqlite(table) && words::mentions(text, table) => {
+        None if asked.visible.table(table).is_none() && is_of_sqlite(table) && words::mentions(asked.text, table) => {
             Error::new(Code::UnknownTable, format!("no such table: {table}"))
         }
-        None if visible.table(table).is_none() => Error::new(Code::UnknownTable, "no such table"),
+        None if asked.visible.table(table).is_none() => Error::new(Code::UnknownTable, "no such table"),
         None => Error::new(Code::UnknownColumn, "no such column")
             .with_hint("name the columns one by one, each with its table, instead of `*` or a NATURAL join"),
     };

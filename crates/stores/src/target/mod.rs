@@ -7,6 +7,7 @@ pub mod read_schema;
 mod connection;
 mod authorizer;
 mod program;
+mod functions;
 mod watch;
 mod temporary_files;
 mod rows;

@@ -51,6 +51,38 @@ fn first_word(text: &str) -> &str {
     &rest[..end.unwrap_or(rest.len())]
 }
 
+/// Returns how deep the parentheses of a text are nested, those in quotes and comments aside.
+pub(super) fn nesting(text: &str) -> usize {
+    let mut bytes = text.bytes().peekable();
+    let (mut depth, mut deepest) = (0_usize, 0);
+    while let Some(byte) = bytes.next() {
+        // A doubled quote ends one string and begins the next, which comes to the same.
+        match (byte, bytes.peek()) {
+            (b'(', _) => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            (b')', _) => depth = depth.saturating_sub(1),
+            (b'\'' | b'"' | b'`', _) => {
+                bytes.find(|&next| next == byte);
+            }
+            (b'[', _) => {
+                bytes.find(|&next| next == b']');
+            }
+            (b'-', Some(b'-')) => {
+                bytes.find(|&next| next == b'\n');
+            }
+            (b'/', Some(b'*')) => {
+                bytes.next();
+                let mut last = b' ';
+                bytes.find(|&next| std::mem::replace(&mut last, next) == b'*' && next == b'/');
+            }
+            _ => {}
+        }
+    }
+    deepest
+}
+
 /// Says whether `name` occurs in a text, without regard to ASCII case.
 pub(super) fn mentions(text: &str, name: &str) -> bool {
     text.to_ascii_lowercase().contains(&name.to_ascii_lowercase())
@@ -59,6 +91,21 @@ pub(super) fn mentions(text: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_parentheses_that_count_are_counted() {
+        for (text, depth) in [
+            ("SELECT 1", 0),
+            ("SELECT ((1)), (2)", 2),
+            ("SELECT (')))' || \"))\" || `)` || [)] || (1))", 2),
+            ("SELECT (1 -- )))\n, (2))", 2),
+            ("SELECT (/* ))*) **/ (1 / 2))", 2),
+            ("SELECT 'it''s)' , (('('))", 2),
+            ("((( '", 3),
+        ] {
+            assert_eq!(nesting(text), depth, "{text}");
+        }
+    }
 
     #[test]
     fn a_write_is_known_by_its_first_word() {

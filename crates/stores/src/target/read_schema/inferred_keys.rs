@@ -184,7 +184,8 @@ impl Names {
             return likely;
         }
         if let [key] = own.primary_key.as_slice()
-            && (name == "reportsto" || name.strip_prefix("parent") == Some(self::words(key).concat().as_str()))
+            && (name == "reportsto"
+                || name.strip_prefix("parent") == Some(self::words(key).concat().as_str()))
             && let Some(position) = own.columns.iter().position(|column| column.name == *key)
         {
             let target = Target {
@@ -275,12 +276,21 @@ fn same_type(from: &MeasuredColumn, to: &MeasuredColumn) -> bool {
 }
 
 /// Says whether nearly all values seen in one column occur in the other, which is asked as a whole.
-fn contains(connection: &Connection, to: &Table, target: Target, values: &MeasuredColumn) -> rusqlite::Result<bool> {
+fn contains(
+    connection: &Connection,
+    to: &Table,
+    target: Target,
+    values: &MeasuredColumn,
+) -> rusqlite::Result<bool> {
     let column = &to.columns[target.column];
     if !column.declared_unique && to.row_count > Some(MAX_ROWS_WITHOUT_INDEX) {
         return Ok(false);
     }
-    let sought: Vec<&Value> = values.values.iter().filter(|value| !means_none(value)).collect();
+    let sought: Vec<&Value> = values
+        .values
+        .iter()
+        .filter(|value| !means_none(value))
+        .collect();
     let list = serde_json::json!(sought);
     let found: i64 = connection.query_row(
         &format!(
@@ -296,5 +306,6 @@ fn contains(connection: &Connection, to: &Table, target: Target, values: &Measur
 
 /// Says whether a value is one that programs write where they mean NULL.
 fn means_none(value: &Value) -> bool {
-    matches!(value, Value::Integer(0 | -1)) || matches!(value, Value::Text(text) if text.trim().is_empty())
+    matches!(value, Value::Integer(0 | -1))
+        || matches!(value, Value::Text(text) if text.trim().is_empty())
 }

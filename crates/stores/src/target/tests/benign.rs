@@ -24,6 +24,7 @@ fn benign_texts_give_the_same_rows_with_either_fence_and_with_both() {
     for class in classes("benign") {
         for sql in &class.lines {
             count += 1;
+            let is_random = sql.contains("random()");
             let mut fault = |what: &str, error: &Error| {
                 faults.push(format!("{}: {what}: {} ({:?}): {sql}", class.name, error, error.cause()));
             };
@@ -42,13 +43,17 @@ fn benign_texts_give_the_same_rows_with_either_fence_and_with_both() {
                 }
             };
             match plain(&target.path, guarded.text(), &LIMITS) {
-                Ok(result) if result == both => {}
+                Ok(result) if result == both || is_random => {}
                 Ok(_) => fault("the guard alone", &Error::new(Code::Internal, "other rows")),
                 Err(error) => fault("the guard alone", &error),
             }
             match target.ask_within(sql, LIMITS) {
-                Ok(result) if result == both => {}
-                Ok(_) => fault("the engine alone", &Error::new(Code::Internal, "other rows")),
+                // Names of columns come from the text, which the guard may have written anew.
+                Ok(result) if result.rows == both.rows || is_random => {}
+                Ok(other) => {
+                    let rows = format!("{:?} instead of {:?}", other.rows.first(), both.rows.first());
+                    fault("the engine alone", &Error::new(Code::Internal, rows));
+                }
                 // Only the guard answers for the schema tables and writes `*` out where columns are hidden.
                 Err(_) if guarded.text() != sql => {}
                 Err(error) => fault("the engine alone", &error),

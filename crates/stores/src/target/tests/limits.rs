@@ -90,6 +90,7 @@ fn bytes_beyond_the_cap_are_an_error() {
 fn no_single_opcode_runs_long() {
     let target = target();
     let a = "replace(hex(printf('%.*c', 250000, 'a')), '61', 'a')";
+    let object = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 80000) SELECT json_group_object('k' || i, 1) FROM n";
     let long = "printf('%.*c', 1000000, 'a')";
     let half = "printf('%.*c', 500000, 'a')";
     for sql in [
@@ -98,10 +99,16 @@ fn no_single_opcode_runs_long() {
         format!("SELECT {long} GLOB '*{}b'", "[a-z]".repeat(40)),
         format!("SELECT instr({long}, {half} || 'b')"),
         format!("SELECT length(replace({long}, {half} || 'b', 'x'))"),
-        format!("SELECT length(trim({half}, replace({half}, 'a', 'b') || 'a'))"),
+        format!("SELECT length(trim({half}, printf('%.*c', 400000, 'b') || 'a'))"),
         format!("SELECT length(upper({long}) || {a})"),
         format!("SELECT length(json_group_array(x)) FROM (SELECT {a} AS x)"),
-        format!("SELECT json_patch('[' || {a} || ']', '1')"),
+        format!("SELECT length(json_patch(({object}), ({object})))"),
+        format!("SELECT length(json_set(({object}), '$.zzz', 1))"),
+        format!("SELECT length(json_patch(({object}), '{{}}'))"),
+        format!("SELECT json_valid(({object}))"),
+        format!("SELECT count(*) FROM json_each(({object}))"),
+        format!("SELECT length(json_pretty(({object})))"),
+        format!("SELECT length(unhex(hex({half}), replace(hex({half}),'6','x')))"),
     ] {
         let started = Instant::now();
         let answer = target.answer(&sql);
