@@ -1,11 +1,15 @@
 //! The command line: one file per command. Data goes to standard output, talk to standard error.
 
 mod ask;
+mod bench;
 mod demo;
 mod doctor;
 mod model;
 mod eval;
 mod eval_report;
+mod eval;
+mod eval_report;
+mod model;
 mod output;
 mod serve;
 mod sql;
@@ -50,6 +54,9 @@ enum Command {
     Target(target::Command),
     /// Measure execution accuracy over questions with gold SQL.
     Eval(eval::Args),
+    /// Measure what the parts cost on this machine.
+    #[command(hide = true)]
+    Bench(bench::Args),
     /// Check every part and say what to do about what is wrong.
     Doctor(doctor::Args),
 }
@@ -77,6 +84,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Model(command) => model::run(command, &settings).await,
         Command::Target(command) => target::run(command, &settings).await,
         Command::Eval(args) => eval::run(args, &settings).await,
+        Command::Bench(args) => bench::run(args, &settings).await,
         Command::Doctor(args) => doctor::run(args, &settings).await,
     };
     match done {
