@@ -31,9 +31,9 @@ impl Email {
         let text = text.trim();
         let plausible = text.len() <= 254
             && !text.chars().any(|c| c.is_whitespace() || c.is_control())
-            && text
-                .split_once('@')
-                .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
+            && text.split_once('@').is_some_and(|(name, host)| {
+                !name.is_empty() && !host.is_empty() && !host.contains('@')
+            });
         if plausible {
             Ok(Self(text.to_owned()))
         } else {

@@ -15,8 +15,8 @@ use crate::error::{Code, Error, Kind};
 use crate::guard::{GuardedSql, guard};
 use crate::policy::{Role, Visibility, VisibleSchema};
 use crate::ports::{
-    FinishedQuery, GenerationLimits, Generator, ModelIdentity, NewQuery, Ports, Progress, QueryLimits, Step,
-    TargetGeneration, TokenCounts,
+    FinishedQuery, GenerationLimits, Generator, ModelIdentity, NewQuery, Ports, Progress,
+    QueryLimits, Step, TargetGeneration, TokenCounts,
 };
 use crate::prompt::{self, GeneratedSql, Prompt, SendValues};
 use crate::question::{Answer, Outcome, Question, Receipt, Refusal, Timings};
@@ -93,9 +93,20 @@ pub async fn ask(
     let query_id = begin(ports, settings, asker, Some(question.as_str()), None).await?;
     let mut trace = Trace::default();
     let work = answer(ports, settings, asker, question, progress, &mut trace);
-    let result = Abortable::new(work, cancel).await.unwrap_or_else(|_| Err(cancelled()));
+    let result = Abortable::new(work, cancel)
+        .await
+        .unwrap_or_else(|_| Err(cancelled()));
     trace.model = Some(ports.generator.identity());
-    finish(ports, asker, query_id, question.as_str(), started, trace, result).await
+    finish(
+        ports,
+        asker,
+        query_id,
+        question.as_str(),
+        started,
+        trace,
+        result,
+    )
+    .await
 }
 
 /// Runs SQL of the actor's own, through the same guard, fences and records as a generated one.
@@ -115,14 +126,24 @@ pub async fn run_sql(
     let mut trace = Trace::default();
     let work = async {
         if asker.actor.role < Role::Analyst {
-            return Err(Error::new(Code::RoleTooLow, "running SQL of one's own takes the role analyst"));
+            return Err(Error::new(
+                Code::RoleTooLow,
+                "running SQL of one's own takes the role analyst",
+            ));
         }
         let (target, visible) = look(ports, asker, &mut trace).await?;
         trace.sql = Some(sql.as_str().to_owned());
-        let (guarded, rows) = check_and_run(&*target, settings, sql, &visible, &(), &mut trace).await?;
-        Ok(Found { guarded, rows, target })
+        let (guarded, rows) =
+            check_and_run(&*target, settings, sql, &visible, &(), &mut trace).await?;
+        Ok(Found {
+            guarded,
+            rows,
+            target,
+        })
     };
-    let result = Abortable::new(work, cancel).await.unwrap_or_else(|_| Err(cancelled()));
+    let result = Abortable::new(work, cancel)
+        .await
+        .unwrap_or_else(|_| Err(cancelled()));
     finish(ports, asker, query_id, "", started, trace, result).await
 }
 
@@ -192,7 +213,10 @@ async fn answer(
     progress.step(Step::Understanding);
     let (target, visible) = look(ports, asker, trace).await?;
     if visible.tables().is_empty() {
-        return Err(Error::new(Code::CannotBeAnswered, "the database has no table that may be seen"));
+        return Err(Error::new(
+            Code::CannotBeAnswered,
+            "the database has no table that may be seen",
+        ));
     }
 
     let clock = Instant::now();
@@ -206,8 +230,18 @@ async fn answer(
 
     loop {
         progress.step(Step::Generating);
-        let fault = match attempt(ports, settings, &*target, &visible, &prompt, progress, trace).await {
-            Ok((guarded, rows)) => return Ok(Found { guarded, rows, target }),
+        let fault = match attempt(
+            ports, settings, &*target, &visible, &prompt, progress, trace,
+        )
+        .await
+        {
+            Ok((guarded, rows)) => {
+                return Ok(Found {
+                    guarded,
+                    rows,
+                    target,
+                });
+            }
             Err(fault) => fault,
         };
         if !fault.code().is_repairable() {
@@ -267,7 +301,11 @@ async fn check_and_run(
     Ok((guarded, rows?))
 }
 
-fn values_allowed(generator: &dyn Generator, settings: &AskSettings, trace: &mut Trace) -> SendValues {
+fn values_allowed(
+    generator: &dyn Generator,
+    settings: &AskSettings,
+    trace: &mut Trace,
+) -> SendValues {
     if generator.identity().is_remote {
         trace.values_sent = settings.send_values.as_str();
         settings.send_values
@@ -288,7 +326,10 @@ async fn plain_prompt(
     };
     let mut rows = Vec::new();
     for table in visible.tables() {
-        let sql = format!("SELECT * FROM {} LIMIT 3", crate::policy::quote_identifier(&table.name));
+        let sql = format!(
+            "SELECT * FROM {} LIMIT 3",
+            crate::policy::quote_identifier(&table.name)
+        );
         let guarded = guard(&GeneratedSql::new(sql), visible)?;
         rows.push(target.query(&guarded, &limits).await?);
     }
@@ -330,7 +371,10 @@ async fn finish(
         Some(_) => "query_failed",
     };
     let audit = AuditEntry::new(Some(asker.actor.user_id), action, "query", changes);
-    ports.store.finish_query(query_id, &finished, &audit).await?;
+    ports
+        .store
+        .finish_query(query_id, &finished, &audit)
+        .await?;
 
     trace.timings.total = ms(started);
     match result {
@@ -353,11 +397,16 @@ async fn finish(
 
 /// Faults of the question or its SQL are decisions not to answer; everything else is a failure of ours.
 fn is_about_the_request(error: &Error) -> bool {
-    matches!(error.code().kind(), Kind::Refused | Kind::Invalid) || error.code() == Code::TargetQueryTimeout
+    matches!(error.code().kind(), Kind::Refused | Kind::Invalid)
+        || error.code() == Code::TargetQueryTimeout
 }
 
 fn evidence(query_id: i64, question: &str, trace: &Trace, found: Found) -> Answer {
-    let Found { guarded, rows, target } = found;
+    let Found {
+        guarded,
+        rows,
+        target,
+    } = found;
     let provenance = target.provenance();
     let model = trace.model.clone().unwrap_or_else(|| ModelIdentity {
         name: "none".into(),
@@ -399,9 +448,16 @@ fn evidence(query_id: i64, question: &str, trace: &Trace, found: Found) -> Answe
 fn unanswerable(fault: &Error) -> Error {
     let error = Error::new(
         Code::CannotBeAnswered,
-        format!("no SQL was found that answers this from the data: {}", fault.message()),
+        format!(
+            "no SQL was found that answers this from the data: {}",
+            fault.message()
+        ),
     );
-    error.with_hint(fault.hint().unwrap_or("name the tables or columns you mean, or ask in other words"))
+    error.with_hint(
+        fault
+            .hint()
+            .unwrap_or("name the tables or columns you mean, or ask in other words"),
+    )
 }
 
 fn cancelled() -> Error {

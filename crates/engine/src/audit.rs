@@ -21,7 +21,12 @@ pub struct AuditEntry {
 
 impl AuditEntry {
     /// Makes an entry.
-    pub fn new(user_id: Option<UserId>, action: &'static str, resource: &'static str, changes: Json) -> Self {
+    pub fn new(
+        user_id: Option<UserId>,
+        action: &'static str,
+        resource: &'static str,
+        changes: Json,
+    ) -> Self {
         Self {
             user_id,
             action,

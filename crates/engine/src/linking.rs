@@ -32,7 +32,10 @@ pub fn rank_tables(question: &str, visible: &VisibleSchema) -> Vec<usize> {
     let own = scores.clone();
     for (index, table) in tables.iter().enumerate() {
         for key in &table.foreign_keys {
-            if let Some(other) = tables.iter().position(|table| table.name.eq_ignore_ascii_case(&key.table)) {
+            if let Some(other) = tables
+                .iter()
+                .position(|table| table.name.eq_ignore_ascii_case(&key.table))
+            {
                 scores[other] = scores[other].max(own[index] * 0.5);
                 scores[index] = scores[index].max(own[other] * 0.25);
             }
@@ -64,13 +67,18 @@ fn words(text: &str) -> HashSet<String> {
 fn singular(word: &str) -> String {
     match word {
         _ if word.len() > 4 && word.ends_with("ies") => format!("{}y", &word[..word.len() - 3]),
-        _ if word.len() > 3 && word.ends_with('s') && !word.ends_with("ss") => word[..word.len() - 1].to_owned(),
+        _ if word.len() > 3 && word.ends_with('s') && !word.ends_with("ss") => {
+            word[..word.len() - 1].to_owned()
+        }
         _ => word.to_owned(),
     }
 }
 
 fn overlap(asked: &HashSet<String>, there: &HashSet<String>) -> usize {
-    there.iter().filter(|word| word.len() > 1 && asked.contains(*word)).count()
+    there
+        .iter()
+        .filter(|word| word.len() > 1 && asked.contains(*word))
+        .count()
 }
 
 #[cfg(test)]
@@ -113,6 +121,9 @@ mod tests {
             ],
         };
         let visible = VisibleSchema::new(&schema, &Visibility::everything());
-        assert_eq!(rank_tables("Total amount of sales orders?", &visible), vec![2, 1, 0]);
+        assert_eq!(
+            rank_tables("Total amount of sales orders?", &visible),
+            vec![2, 1, 0]
+        );
     }
 }

@@ -134,7 +134,11 @@ pub trait Generator: Send + Sync {
     ///
     /// [`crate::Code::GeneratorTimeout`], [`crate::Code::GeneratorFailed`], [`crate::Code::GeneratorBusy`],
     /// [`crate::Code::ModelMissing`].
-    async fn generate(&self, prompt: &Prompt, limits: &GenerationLimits) -> Result<Generation, Error>;
+    async fn generate(
+        &self,
+        prompt: &Prompt,
+        limits: &GenerationLimits,
+    ) -> Result<Generation, Error>;
 }
 
 /// Names a model so that two answers can be compared.
@@ -158,11 +162,11 @@ pub struct GenerationLimits {
 }
 
 impl Default for GenerationLimits {
-    /// 400 tokens, 120 s.
+    /// 400 tokens, 300 s: the first question about a wide schema reads all of it.
     fn default() -> Self {
         Self {
             max_tokens: 400,
-            timeout: Duration::from_secs(120),
+            timeout: Duration::from_secs(300),
         }
     }
 }
@@ -213,7 +217,11 @@ impl<T: Users + Sessions + Queries + AuditLog> SystemStore for T {}
 #[async_trait]
 pub trait Users: Send + Sync {
     /// Creates the first administrator and returns its identifier, or `None` if an administrator exists.
-    async fn create_first_admin(&self, user: &NewUser, audit: &AuditEntry) -> Result<Option<UserId>, Error>;
+    async fn create_first_admin(
+        &self,
+        user: &NewUser,
+        audit: &AuditEntry,
+    ) -> Result<Option<UserId>, Error>;
 
     /// Returns the user of this address, compared without regard to case.
     async fn user_by_email(&self, email: &str) -> Result<Option<User>, Error>;
@@ -229,7 +237,11 @@ pub trait Sessions: Send + Sync {
     async fn create_session(&self, session: &NewSession, audit: &AuditEntry) -> Result<(), Error>;
 
     /// Returns the actor of a live session of an active user.
-    async fn session_actor(&self, token_hash: &str, now: DateTime<Utc>) -> Result<Option<Actor>, Error>;
+    async fn session_actor(
+        &self,
+        token_hash: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Actor>, Error>;
 
     /// Ends a session; ending one that is over already does nothing but record the attempt.
     async fn end_session(&self, token_hash: &str, audit: &AuditEntry) -> Result<(), Error>;
@@ -260,7 +272,12 @@ pub trait Queries: Send + Sync {
     /// # Errors
     ///
     /// [`crate::Code::Interrupted`] if the question is no longer pending: its answer must be withheld.
-    async fn finish_query(&self, id: i64, finished: &FinishedQuery, audit: &AuditEntry) -> Result<(), Error>;
+    async fn finish_query(
+        &self,
+        id: i64,
+        finished: &FinishedQuery,
+        audit: &AuditEntry,
+    ) -> Result<(), Error>;
 
     /// Returns a question as stored.
     async fn query_record(&self, id: i64) -> Result<Option<QueryRecord>, Error>;

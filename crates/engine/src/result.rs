@@ -35,7 +35,11 @@ impl Serialize for Value {
 impl PartialSchema for Value {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
-            .schema_type(SchemaType::from_iter([Type::String, Type::Number, Type::Null]))
+            .schema_type(SchemaType::from_iter([
+                Type::String,
+                Type::Number,
+                Type::Null,
+            ]))
             .build()
             .into()
     }
@@ -49,9 +53,12 @@ impl Value {
         match self {
             Value::Null => String::new(),
             Value::Integer(number) => number.to_string(),
-            Value::Real(number) if number.is_infinite() => {
-                if *number > 0.0 { "Infinity" } else { "-Infinity" }.to_owned()
+            Value::Real(number) if number.is_infinite() => if *number > 0.0 {
+                "Infinity"
+            } else {
+                "-Infinity"
             }
+            .to_owned(),
             Value::Real(number) => number.to_string(),
             Value::Text(text) => text.clone(),
             Value::Blob(bytes) => {

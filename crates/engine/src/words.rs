@@ -11,10 +11,12 @@ pub fn sentence(result: &ResultSet) -> String {
             let parts: Vec<String> = columns
                 .iter()
                 .zip(row)
-                .map(|(column, value)| match (is_a_name(&column.name), shown(value)) {
-                    (true, value) => format!("{} is {value}", column.name.replace('_', " ")),
-                    (false, value) => format!("the answer is {value}"),
-                })
+                .map(
+                    |(column, value)| match (is_a_name(&column.name), shown(value)) {
+                        (true, value) => format!("{} is {value}", column.name.replace('_', " ")),
+                        (false, value) => format!("the answer is {value}"),
+                    },
+                )
                 .collect();
             let mut text = format!("{}.", parts.join(", "));
             if let Some(first) = text.get_mut(..1) {
@@ -30,7 +32,10 @@ pub fn sentence(result: &ResultSet) -> String {
 
 /// A column named by its expression (`count(*)`) has no name that reads well.
 fn is_a_name(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ' ')
+    !name.is_empty()
+        && name
+            .chars()
+            .all(|c| c.is_alphanumeric() || c == '_' || c == ' ')
         && !name.starts_with(|c: char| c.is_ascii_digit())
 }
 
@@ -60,7 +65,11 @@ mod tests {
                 kind: "integer".into(),
             })
             .collect();
-        let result = ResultSet { columns, rows, truncated };
+        let result = ResultSet {
+            columns,
+            rows,
+            truncated,
+        };
         assert_eq!(sentence(&result), expected);
     }
 
@@ -68,11 +77,26 @@ mod tests {
     fn results_read_as_sentences() {
         let one = |number| vec![Value::Integer(number)];
         check(&["count(*)"], vec![one(122)], false, "The answer is 122.");
-        check(&["order_count"], vec![one(122)], false, "Order count is 122.");
-        check(&["total"], vec![vec![Value::Null]], false, "Total is not known.");
+        check(
+            &["order_count"],
+            vec![one(122)],
+            false,
+            "Order count is 122.",
+        );
+        check(
+            &["total"],
+            vec![vec![Value::Null]],
+            false,
+            "Total is not known.",
+        );
         check(&["n"], vec![], false, "No rows match.");
         check(&["n"], vec![one(1), one(2)], false, "2 rows.");
-        check(&["n"], vec![one(1), one(2)], true, "More than 2 rows; the first 2 are shown.");
+        check(
+            &["n"],
+            vec![one(1), one(2)],
+            true,
+            "More than 2 rows; the first 2 are shown.",
+        );
         check(
             &["name", "total"],
             vec![vec![Value::Text("Ada".into()), Value::Real(1.5)]],

@@ -27,8 +27,9 @@ const BCRYPT_COST: u32 = 12;
 static HASHING: Semaphore = Semaphore::const_new(2);
 
 /// What an unknown user's password is checked against, so that it takes as long as a known one's.
-static DECOY: LazyLock<String> =
-    LazyLock::new(|| bcrypt::non_truncating_hash("decoy", BCRYPT_COST).expect("a short password can be hashed"));
+static DECOY: LazyLock<String> = LazyLock::new(|| {
+    bcrypt::non_truncating_hash("decoy", BCRYPT_COST).expect("a short password can be hashed")
+});
 
 /// A password that was made up because none was given.
 pub struct FreshPassword {
@@ -44,7 +45,10 @@ pub struct FreshPassword {
 /// # Errors
 ///
 /// [`Code::SystemStoreDown`].
-pub async fn ensure_admin(ports: &Ports, auth: &AuthSettings) -> Result<(UserId, Option<FreshPassword>), Error> {
+pub async fn ensure_admin(
+    ports: &Ports,
+    auth: &AuthSettings,
+) -> Result<(UserId, Option<FreshPassword>), Error> {
     // Identifiers start at 1 and users are never deleted, so the first one is the first administrator.
     if let Some(user) = ports.store.user(1).await? {
         return Ok((user.id, None));
@@ -127,7 +131,8 @@ impl Sessions {
         Ok(Self {
             encoding: EncodingKey::from_secret(secret.as_bytes()),
             decoding: DecodingKey::from_secret(secret.as_bytes()),
-            lifetime: TimeDelta::from_std(settings.auth.session_lifetime).unwrap_or(TimeDelta::hours(12)),
+            lifetime: TimeDelta::from_std(settings.auth.session_lifetime)
+                .unwrap_or(TimeDelta::hours(12)),
         })
     }
 
@@ -137,14 +142,22 @@ impl Sessions {
     /// # Errors
     ///
     /// [`Code::InvalidCredentials`], [`Code::SystemStoreDown`].
-    pub async fn log_in(&self, ports: &Ports, email: &str, password: &str) -> Result<IssuedToken, Error> {
+    pub async fn log_in(
+        &self,
+        ports: &Ports,
+        email: &str,
+        password: &str,
+    ) -> Result<IssuedToken, Error> {
         let user = ports.store.user_by_email(email).await?;
         let stored = user.as_ref().map(|user| user.password_hash.clone());
         let matches = verify(password.to_owned(), stored).await?;
         let Some(user) = user.filter(|user| matches && user.is_active) else {
             let audit = AuditEntry::new(None, "login_failed", "user", json!({}));
             ports.store.record(&audit).await?;
-            return Err(Error::new(Code::InvalidCredentials, "the e-mail address or the password is wrong"));
+            return Err(Error::new(
+                Code::InvalidCredentials,
+                "the e-mail address or the password is wrong",
+            ));
         };
         let secret = URL_SAFE_NO_PAD.encode(random_bytes::<32>());
         let expires_at = ports.clock.now() + self.lifetime;
@@ -160,8 +173,10 @@ impl Sessions {
             sid: secret,
             exp: expires_at.timestamp(),
         };
-        let token = encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
-            .map_err(|fault| Error::new(Code::Internal, "the session cannot be signed").with_cause(fault))?;
+        let token =
+            encode(&Header::new(Algorithm::HS256), &claims, &self.encoding).map_err(|fault| {
+                Error::new(Code::Internal, "the session cannot be signed").with_cause(fault)
+            })?;
         Ok(IssuedToken {
             token,
             expires_in: self.lifetime.num_seconds(),
@@ -175,9 +190,13 @@ impl Sessions {
     ///
     /// [`Code::SessionExpired`], [`Code::SystemStoreDown`].
     pub async fn actor(&self, ports: &Ports, token: &str) -> Result<Actor, Error> {
-        let over = || Error::new(Code::SessionExpired, "the session is over").with_hint("log in again");
+        let over =
+            || Error::new(Code::SessionExpired, "the session is over").with_hint("log in again");
         let secret = self.secret_of(token).ok_or_else(over)?;
-        let actor = ports.store.session_actor(&token_hash(&secret), ports.clock.now()).await?;
+        let actor = ports
+            .store
+            .session_actor(&token_hash(&secret), ports.clock.now())
+            .await?;
         actor.ok_or_else(over)
     }
 
@@ -209,7 +228,10 @@ fn token_hash(secret: &str) -> String {
 }
 
 async fn hash(password: String) -> Result<String, Error> {
-    let _turn = HASHING.acquire().await.expect("the semaphore is never closed");
+    let _turn = HASHING
+        .acquire()
+        .await
+        .expect("the semaphore is never closed");
     tokio::task::spawn_blocking(move || bcrypt::non_truncating_hash(password, BCRYPT_COST))
         .await
         .map_err(|fault| Error::new(Code::Internal, "hashing was interrupted").with_cause(fault))?
@@ -223,7 +245,10 @@ async fn hash(password: String) -> Result<String, Error> {
 /// Compares with the stored hash, or does the same work for nothing when there is none. A password over 72 bytes
 /// never matches: bcrypt would cut it.
 async fn verify(password: String, stored: Option<String>) -> Result<bool, Error> {
-    let _turn = HASHING.acquire().await.expect("the semaphore is never closed");
+    let _turn = HASHING
+        .acquire()
+        .await
+        .expect("the semaphore is never closed");
     tokio::task::spawn_blocking(move || {
         let is_known = stored.is_some();
         let hash = stored.unwrap_or_else(|| DECOY.clone());
@@ -241,7 +266,11 @@ fn generated_secret(path: &Path) -> Result<String, Error> {
             write_private(path, &URL_SAFE_NO_PAD.encode(random_bytes::<48>()))?;
             // Two first starts at once: both go on with the one that was written last.
             std::fs::read_to_string(path).map_err(|fault| {
-                Error::new(Code::InvalidSetting, format!("cannot read `{}`", path.display())).with_cause(fault)
+                Error::new(
+                    Code::InvalidSetting,
+                    format!("cannot read `{}`", path.display()),
+                )
+                .with_cause(fault)
             })
         }
     }
@@ -260,8 +289,11 @@ fn write_private(path: &Path, text: &str) -> Result<(), Error> {
         Ok(())
     };
     write().map_err(|fault| {
-        Error::new(Code::InvalidSetting, format!("cannot write `{}`", path.display()))
-            .with_hint("choose another folder with DATA_DIR")
-            .with_cause(fault)
+        Error::new(
+            Code::InvalidSetting,
+            format!("cannot write `{}`", path.display()),
+        )
+        .with_hint("choose another folder with DATA_DIR")
+        .with_cause(fault)
     })
 }

@@ -13,7 +13,10 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     // A worker is started by Assay itself and must see nothing of the user's settings.
-    if std::env::args_os().nth(1).is_some_and(|arg| arg == "model-worker") {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|arg| arg == "model-worker")
+    {
         return cli::model_worker::run();
     }
     let dotenv = dotenvy::dotenv();
@@ -24,7 +27,10 @@ fn main() -> ExitCode {
     {
         tracing::warn!(".env cannot be read and is left out: {fault}");
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(fault) => {
             tracing::error!("the program cannot start its threads: {fault}");

@@ -7,11 +7,15 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use engine::ask::{AskSettings, Asker};
 use engine::policy::{Role, Visibility};
-use engine::ports::{Clock, Generation, GenerationLimits, Generator, ModelIdentity, Ports, SystemStore};
+use engine::ports::{
+    Clock, Generation, GenerationLimits, Generator, ModelIdentity, Ports, SystemStore,
+};
 use engine::ports::{TargetDatabase, TargetGeneration};
 use engine::prompt::Prompt;
 use engine::{Code, Error};
-use stores::golden_copy::{GoldenCopy, GoldenCopySettings, OnProgress, copy_in_cache, prune_copies};
+use stores::golden_copy::{
+    GoldenCopy, GoldenCopySettings, OnProgress, copy_in_cache, prune_copies,
+};
 use stores::sqlite::SqliteStore;
 
 use crate::config::{LlmProvider, LlmSettings, Settings, TargetSource};
@@ -61,7 +65,11 @@ pub struct App {
 /// # Errors
 ///
 /// The first part that cannot be opened, with what to do about it.
-pub async fn open(settings: &Settings, file: Option<&Path>, progress: OnProgress<'_>) -> Result<App, Error> {
+pub async fn open(
+    settings: &Settings,
+    file: Option<&Path>,
+    progress: OnProgress<'_>,
+) -> Result<App, Error> {
     let store = open_store(settings)?;
     let generator = generator(&settings.llm)?;
     let golden_copy = open_golden_copy(settings, file, progress)?;
@@ -73,7 +81,11 @@ pub async fn open(settings: &Settings, file: Option<&Path>, progress: OnProgress
 /// # Errors
 ///
 /// The first part that cannot be opened.
-pub fn open_without_model(settings: &Settings, file: Option<&Path>, progress: OnProgress<'_>) -> Result<App, Error> {
+pub fn open_without_model(
+    settings: &Settings,
+    file: Option<&Path>,
+    progress: OnProgress<'_>,
+) -> Result<App, Error> {
     let store = open_store(settings)?;
     let golden_copy = open_golden_copy(settings, file, progress)?;
     app(settings, store, Arc::new(NoGenerator), golden_copy)
@@ -149,7 +161,10 @@ pub fn open_golden_copy(
         if golden_copy.generation().is_err() {
             return Err(fault);
         }
-        tracing::warn!(code = fault.code().as_str(), "the original cannot be copied, the previous copy stays in service: {fault}");
+        tracing::warn!(
+            code = fault.code().as_str(),
+            "the original cannot be copied, the previous copy stays in service: {fault}"
+        );
     }
     if file.is_some() {
         prune_copies(&settings.target.copies, MAX_COPIES, MAX_COPIES_BYTES)?;
@@ -162,7 +177,10 @@ pub fn open_golden_copy(
 /// # Errors
 ///
 /// [`Code::InvalidSetting`] if the working copy cannot be where it is configured.
-pub fn golden_copy(settings: &Settings, file: Option<&Path>) -> Result<Option<Arc<GoldenCopy>>, Error> {
+pub fn golden_copy(
+    settings: &Settings,
+    file: Option<&Path>,
+) -> Result<Option<Arc<GoldenCopy>>, Error> {
     let clock = Arc::new(SystemClock);
     let copy_settings = match (file, &settings.target.source) {
         (Some(file), _) => copy_in_cache(&settings.target.copies, file, clock)?,
@@ -172,7 +190,11 @@ pub fn golden_copy(settings: &Settings, file: Option<&Path>) -> Result<Option<Ar
         }
         (None, TargetSource::Demo(path)) => {
             if !path.exists() {
-                demo_company::generate(path, &demo_company::DemoOptions::default(), &mut |_, _| ())?;
+                demo_company::generate(
+                    path,
+                    &demo_company::DemoOptions::default(),
+                    &mut |_, _| (),
+                )?;
             }
             GoldenCopySettings::new(path.clone(), settings.target.working_copy.clone(), clock)
         }
@@ -187,7 +209,9 @@ pub fn golden_copy(settings: &Settings, file: Option<&Path>) -> Result<Option<Ar
 /// [`Code::ModelMissing`], [`Code::InvalidModel`], [`Code::InvalidSetting`].
 pub fn generator(settings: &LlmSettings) -> Result<Arc<dyn Generator>, Error> {
     match &settings.provider {
-        LlmProvider::Gguf { .. } => gguf(settings).map(|generator| Arc::new(generator) as Arc<dyn Generator>),
+        LlmProvider::Gguf { .. } => {
+            gguf(settings).map(|generator| Arc::new(generator) as Arc<dyn Generator>)
+        }
         LlmProvider::Remote {
             kind,
             base_url,
@@ -207,7 +231,10 @@ pub fn model_file(settings: &LlmSettings) -> Result<llm::pull::ChosenModel, Erro
         LlmProvider::Gguf { model, .. } => model.as_deref(),
         LlmProvider::Remote { .. } => None,
     };
-    Ok(llm::pull::choose(model, &llm::pull::models_dir(&cache_dir(settings)?)))
+    Ok(llm::pull::choose(
+        model,
+        &llm::pull::models_dir(&cache_dir(settings)?),
+    ))
 }
 
 /// Returns the cache folder of models and prefix states.
@@ -217,8 +244,11 @@ pub fn model_file(settings: &LlmSettings) -> Result<llm::pull::ChosenModel, Erro
 /// [`Code::InvalidSetting`] if none is known.
 pub fn cache_dir(settings: &LlmSettings) -> Result<PathBuf, Error> {
     settings.cache_dir.clone().ok_or_else(|| {
-        Error::new(Code::InvalidSetting, "there is no home folder to keep models in")
-            .with_hint("set ASSAY_CACHE_DIR to a folder")
+        Error::new(
+            Code::InvalidSetting,
+            "there is no home folder to keep models in",
+        )
+        .with_hint("set ASSAY_CACHE_DIR to a folder")
     })
 }
 
@@ -247,13 +277,25 @@ pub fn gguf(settings: &LlmSettings) -> Result<llm::gguf::GgufGenerator, Error> {
 
 #[cfg(not(feature = "gguf"))]
 fn gguf(_: &LlmSettings) -> Result<NoGenerator, Error> {
-    Err(Error::new(Code::ModelMissing, "this program was built without the local model")
-        .with_hint("build it with the feature `gguf`, or set LLM_PROVIDER"))
+    Err(Error::new(
+        Code::ModelMissing,
+        "this program was built without the local model",
+    )
+    .with_hint("build it with the feature `gguf`, or set LLM_PROVIDER"))
 }
 
-fn remote(kind: &str, base_url: Option<&str>, model: &str, api_key: Option<&str>) -> Result<Arc<dyn Generator>, Error> {
+fn remote(
+    kind: &str,
+    base_url: Option<&str>,
+    model: &str,
+    api_key: Option<&str>,
+) -> Result<Arc<dyn Generator>, Error> {
     use llm::remote::{ApiKey, Provider, RemoteGenerator, RemoteSettings};
-    let provider = if kind == "anthropic" { Provider::Anthropic } else { Provider::OpenAi };
+    let provider = if kind == "anthropic" {
+        Provider::Anthropic
+    } else {
+        Provider::OpenAi
+    };
     let mut remote = RemoteSettings::new(provider, model);
     remote.base_url = base_url.map(str::to_owned);
     remote.api_key = api_key.map(ApiKey::new);
@@ -281,8 +323,10 @@ struct NoTarget;
 #[async_trait]
 impl TargetDatabase for NoTarget {
     async fn current(&self) -> Result<Arc<dyn TargetGeneration>, Error> {
-        Err(Error::new(Code::TargetDisabled, "there is no target database to ask")
-            .with_hint("name one with TARGET_DATABASE_URL or `--db FILE`"))
+        Err(
+            Error::new(Code::TargetDisabled, "there is no target database to ask")
+                .with_hint("name one with TARGET_DATABASE_URL or `--db FILE`"),
+        )
     }
 }
 
@@ -300,6 +344,9 @@ impl Generator for NoGenerator {
     }
 
     async fn generate(&self, _: &Prompt, _: &GenerationLimits) -> Result<Generation, Error> {
-        Err(Error::new(Code::ModelMissing, "no language model is open here"))
+        Err(Error::new(
+            Code::ModelMissing,
+            "no language model is open here",
+        ))
     }
 }

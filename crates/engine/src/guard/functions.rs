@@ -193,7 +193,9 @@ pub(super) fn check(name: &str) -> Result<(), Refused> {
 
 /// Says whether generated SQL may call the function of this name; names compare without regard to ASCII case.
 pub fn is_allowed_function(name: &str) -> bool {
-    ALLOWED.binary_search(&name.to_ascii_lowercase().as_str()).is_ok()
+    ALLOWED
+        .binary_search(&name.to_ascii_lowercase().as_str())
+        .is_ok()
 }
 
 /// Returns the refusal of a function that is not allowed.

@@ -29,7 +29,10 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
     let question = Question::parse(&args.question.join(" "))?;
     let app = {
         let bar = CopyBar::new();
-        wire::open(settings, args.db.as_deref(), &|progress| bar.report(progress)).await?
+        wire::open(settings, args.db.as_deref(), &|progress| {
+            bar.report(progress)
+        })
+        .await?
     };
     let (user_id, password) = accounts::ensure_admin(&app.ports, &settings.auth).await?;
     if let Some(password) = password {
@@ -38,7 +41,15 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
     let asker = wire::everything_for(user_id);
     let outcome = {
         let spinner = StepSpinner::start();
-        ask(&app.ports, &app.ask, &asker, &question, &spinner, on_ctrl_c()).await
+        ask(
+            &app.ports,
+            &app.ask,
+            &asker,
+            &question,
+            &spinner,
+            on_ctrl_c(),
+        )
+        .await
     };
     show(outcome, args.json)
 }
@@ -67,7 +78,9 @@ pub fn show(outcome: Result<Outcome, Error>, as_json: bool) -> Result<ExitCode, 
         }
         Err(error) => {
             if as_json {
-                output::json_line(&serde_json::json!({ "status": "failed", "error": output::error_json(&error) }));
+                output::json_line(
+                    &serde_json::json!({ "status": "failed", "error": output::error_json(&error) }),
+                );
             }
             Err(error)
         }

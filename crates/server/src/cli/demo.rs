@@ -75,7 +75,15 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
         }
         let outcome = {
             let spinner = StepSpinner::start();
-            ask(&app.ports, &app.ask, &asker, &Question::parse(text)?, &spinner, on_ctrl_c()).await?
+            ask(
+                &app.ports,
+                &app.ask,
+                &asker,
+                &Question::parse(text)?,
+                &spinner,
+                on_ctrl_c(),
+            )
+            .await?
         };
         if args.json {
             output::json_line(&output::outcome_json(&outcome));
@@ -90,14 +98,19 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
             Outcome::Refused(refusal) if refusal.error.code() == Code::Cancelled => {
                 return Err(refusal.error.clone());
             }
-            Outcome::Refused(refusal) if !args.json => output::say(&format!("not answered: {}", refusal.error)),
+            Outcome::Refused(refusal) if !args.json => {
+                output::say(&format!("not answered: {}", refusal.error))
+            }
             Outcome::Refused(_) => {}
         }
     }
     if answered < MIN_ANSWERS {
         return Err(Error::new(
             Code::Internal,
-            format!("only {answered} of {} demo questions were answered with rows", QUESTIONS.len()),
+            format!(
+                "only {answered} of {} demo questions were answered with rows",
+                QUESTIONS.len()
+            ),
         )
         .with_hint("look into each part with `assay doctor --data-dir assay-data`"));
     }
@@ -106,7 +119,10 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
     }
     output::say("\nNow serving the same data; end with Ctrl-C.");
     if let Some(password) = password {
-        output::say(&format!("log in as {} with {}", password.email, password.text));
+        output::say(&format!(
+            "log in as {} with {}",
+            password.email, password.text
+        ));
     }
     super::serve::serve(&settings, app).await
 }

@@ -48,7 +48,12 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
             },
         };
         if !args.json {
-            output::data(&format!("{} {:<14} {}", if check.ok { '✓' } else { '✗' }, check.part, check.found));
+            output::data(&format!(
+                "{} {:<14} {}",
+                if check.ok { '✓' } else { '✗' },
+                check.part,
+                check.found
+            ));
             if let Some(hint) = &check.hint {
                 output::data(&format!("  {:<14} hint: {hint}", ""));
             }
@@ -60,7 +65,13 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
     check("system store", system_store(settings));
     check("target", target(settings));
     let generator = model(settings);
-    check("model", generator.as_ref().map(|(_, found)| found.clone()).map_err(Clone::clone));
+    check(
+        "model",
+        generator
+            .as_ref()
+            .map(|(_, found)| found.clone())
+            .map_err(Clone::clone),
+    );
     if args.generate
         && let Ok((generator, _)) = &generator
     {
@@ -91,7 +102,10 @@ fn target(settings: &Settings) -> Result<String, Error> {
         Some(golden_copy) => {
             let status = golden_copy.status();
             let holds = status.in_service.map_or_else(String::new, |copy| {
-                format!(": {} tables and views, {} rows, data as of {}", copy.tables, copy.rows, copy.data_as_of)
+                format!(
+                    ": {} tables and views, {} rows, data as of {}",
+                    copy.tables, copy.rows, copy.data_as_of
+                )
             });
             Ok(format!("{}{holds}", status.original.display()))
         }
@@ -102,9 +116,15 @@ fn model(settings: &Settings) -> Result<(std::sync::Arc<dyn Generator>, String),
     let generator = wire::generator(&settings.llm)?;
     let name = generator.identity().name;
     let found = match &settings.llm.provider {
-        LlmProvider::Gguf { .. } => format!("{name}, local: {}", wire::model_file(&settings.llm)?.path.display()),
+        LlmProvider::Gguf { .. } => format!(
+            "{name}, local: {}",
+            wire::model_file(&settings.llm)?.path.display()
+        ),
         LlmProvider::Remote { kind, .. } => {
-            format!("{name} by {kind}, told these values of the data: {}", settings.llm.send_values.as_str())
+            format!(
+                "{name} by {kind}, told these values of the data: {}",
+                settings.llm.send_values.as_str()
+            )
         }
     };
     Ok((generator, found))
@@ -123,5 +143,8 @@ async fn generation(generator: &dyn Generator) -> Result<String, Error> {
     let started = std::time::Instant::now();
     let reply = generator.generate(&prompt, &limits).await?;
     let seconds = started.elapsed().as_secs_f64();
-    Ok(format!("{} tokens in {seconds:.1} s, its start included", reply.tokens.generated))
+    Ok(format!(
+        "{} tokens in {seconds:.1} s, its start included",
+        reply.tokens.generated
+    ))
 }

@@ -4,11 +4,11 @@ mod ask;
 mod bench;
 mod demo;
 mod doctor;
+mod eval;
+mod eval;
+mod eval_report;
+mod eval_report;
 mod model;
-mod eval;
-mod eval_report;
-mod eval;
-mod eval_report;
 mod model;
 mod output;
 mod serve;
@@ -28,7 +28,12 @@ use crate::config::{EnvVars, Settings};
 
 /// Asks business questions in plain language and shows where each number comes from.
 #[derive(Debug, Parser)]
-#[command(name = "assay", version, propagate_version = true, max_term_width = 110)]
+#[command(
+    name = "assay",
+    version,
+    propagate_version = true,
+    max_term_width = 110
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -110,7 +115,10 @@ fn can_be_fixed(error: &Error) -> bool {
     matches!(
         error.code().kind(),
         Kind::Invalid | Kind::Refused | Kind::Forbidden | Kind::NotFound | Kind::Conflict
-    ) || matches!(error.code(), Code::ModelMissing | Code::TargetDisabled | Code::TargetQueryTimeout)
+    ) || matches!(
+        error.code(),
+        Code::ModelMissing | Code::TargetDisabled | Code::TargetQueryTimeout
+    )
 }
 
 /// Logs to standard error: warnings for commands, what happens for `serve`; `RUST_LOG` says otherwise.

@@ -81,7 +81,14 @@ async fn fetch(args: &PullArgs, models_dir: &Path) -> Result<(), Error> {
         None => pull::default_model(),
     };
     let bar = PullBar::new();
-    let path = pull::pull(model, models_dir, args.from.as_deref(), &Tools::default(), &bar.watch()).await;
+    let path = pull::pull(
+        model,
+        models_dir,
+        args.from.as_deref(),
+        &Tools::default(),
+        &bar.watch(),
+    )
+    .await;
     bar.finish();
     let path = path?;
     if args.json {
@@ -99,9 +106,9 @@ async fn list(format: &Format, models_dir: &Path) -> Result<(), Error> {
         let describe = |model| listed(model, &models_dir, pull::state(model, &models_dir));
         CATALOGUE.iter().map(describe).collect::<Vec<_>>()
     });
-    let models = models
-        .await
-        .map_err(|error| Error::new(Code::Internal, "the models cannot be listed").with_cause(error))?;
+    let models = models.await.map_err(|error| {
+        Error::new(Code::Internal, "the models cannot be listed").with_cause(error)
+    })?;
     if format.json {
         output::json_line(&serde_json::json!({ "models": models }));
         return Ok(());
@@ -114,7 +121,10 @@ async fn list(format: &Format, models_dir: &Path) -> Result<(), Error> {
         };
         let default = if model.is_default { " (default)" } else { "" };
         let megabytes = model.size_bytes / 1_000_000;
-        output::data(&format!("{}{default}: {megabytes} MB, {}, {state}", model.model, model.license));
+        output::data(&format!(
+            "{}{default}: {megabytes} MB, {}, {state}",
+            model.model, model.license
+        ));
     }
     Ok(())
 }
@@ -125,10 +135,11 @@ fn path(args: &PathArgs, models_dir: &Path, settings: &Settings) -> Result<(), E
         None => wire::model_file(&settings.llm)?.path,
     };
     if !path.is_file() {
-        return Err(
-            Error::new(Code::ModelMissing, format!("there is no model file `{}`", path.display()))
-                .with_hint("run `assay model pull`"),
-        );
+        return Err(Error::new(
+            Code::ModelMissing,
+            format!("there is no model file `{}`", path.display()),
+        )
+        .with_hint("run `assay model pull`"));
     }
     if args.json {
         output::json_line(&serde_json::json!({ "path": path }));
@@ -141,8 +152,10 @@ fn path(args: &PathArgs, models_dir: &Path, settings: &Settings) -> Result<(), E
 fn known(name: &str) -> Result<&'static PinnedModel, Error> {
     pull::pinned(name).ok_or_else(|| {
         let names: Vec<_> = CATALOGUE.iter().map(|model| model.id).collect();
-        Error::new(Code::InvalidSetting, format!("unknown model `{name}`"))
-            .with_hint(format!("use {}, or set LLM_MODEL to a file", names.join(" or ")))
+        Error::new(Code::InvalidSetting, format!("unknown model `{name}`")).with_hint(format!(
+            "use {}, or set LLM_MODEL to a file",
+            names.join(" or ")
+        ))
     })
 }
 
@@ -164,7 +177,9 @@ struct PullBar(ProgressBar);
 impl PullBar {
     fn new() -> Self {
         let bar = ProgressBar::new(0);
-        let style = ProgressStyle::with_template("{msg:<12} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
+        let style = ProgressStyle::with_template(
+            "{msg:<12} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+        );
         if let Ok(style) = style {
             bar.set_style(style);
         }
@@ -175,7 +190,9 @@ impl PullBar {
     fn watch(&self) -> Watch {
         let bar = self.0.clone();
         Arc::new(move |event| match event {
-            PullEvent::Waiting => tell(&bar, "another process pulls the same model; waiting for it"),
+            PullEvent::Waiting => {
+                tell(&bar, "another process pulls the same model; waiting for it")
+            }
             PullEvent::Trying(source) => tell(&bar, &format!("trying {source}")),
             PullEvent::SourceFailed(source, reason) => tell(&bar, &format!("{source}: {reason}")),
             PullEvent::Progress(stage, bytes, total) => {

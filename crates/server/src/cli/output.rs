@@ -31,14 +31,19 @@ pub fn say(line: &str) {
 pub fn json_line(object: &impl Serialize) {
     match serde_json::to_string(object) {
         Ok(text) => data(&text),
-        Err(fault) => say(&format!("error: the result cannot be written as JSON: {fault}")),
+        Err(fault) => say(&format!(
+            "error: the result cannot be written as JSON: {fault}"
+        )),
     }
 }
 
 /// Returns what came of a question as one JSON object with a `status`.
 pub fn outcome_json(outcome: &Outcome) -> Json {
     match outcome {
-        Outcome::Answered(answer) => with_status("answered", serde_json::to_value(answer).unwrap_or(Json::Null)),
+        Outcome::Answered(answer) => with_status(
+            "answered",
+            serde_json::to_value(answer).unwrap_or(Json::Null),
+        ),
         Outcome::Refused(refusal) => refusal_json(refusal),
     }
 }
@@ -75,7 +80,9 @@ pub fn answer(answer: &Answer) {
     data(&draw(&answer.columns, &answer.rows));
     let hidden = answer.rows.len().saturating_sub(MAX_DRAWN_ROWS);
     if hidden > 0 {
-        say(&format!("... and {hidden} more rows; --json shows all of them"));
+        say(&format!(
+            "... and {hidden} more rows; --json shows all of them"
+        ));
     }
     say(&format!("\n{}", answer.sentence));
     say(&evidence(answer));
@@ -101,7 +108,10 @@ fn evidence(answer: &Answer) -> String {
         parts.push(format!("{} repairs", answer.repairs));
     }
     if answer.model.is_remote {
-        parts.push(format!("values sent to {}: {}", answer.model.name, answer.values_sent));
+        parts.push(format!(
+            "values sent to {}: {}",
+            answer.model.name, answer.values_sent
+        ));
     }
     parts.join(" | ")
 }
@@ -132,7 +142,13 @@ fn draw(columns: &[ResultColumn], rows: &[Vec<Value>]) -> String {
 /// Cell values are untrusted: control characters would steer the terminal.
 fn clean(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c })
+        .map(|c| {
+            if c.is_control() && c != '\n' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
         .take(500)
         .collect()
 }
@@ -189,7 +205,8 @@ impl CopyBar {
         };
         if *phase != Some(progress.phase) {
             *phase = Some(progress.phase);
-            self.bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
+            self.bar
+                .set_draw_target(indicatif::ProgressDrawTarget::stderr());
             self.bar.set_length(progress.total);
             self.bar.set_style(style(progress));
             self.bar.set_message(match progress.phase {

@@ -30,22 +30,35 @@ pub async fn serve(settings: &Settings, app: App) -> Result<ExitCode, Error> {
             ));
         } else {
             let path = accounts::keep_password(settings, &password)?;
-            output::say(&format!("administrator: {}, password in {}", password.email, path.display()));
+            output::say(&format!(
+                "administrator: {}, password in {}",
+                password.email,
+                path.display()
+            ));
         }
     }
     app.ports.store.sweep_expired(app.ports.clock.now()).await?;
-    let listener = tokio::net::TcpListener::bind(settings.listen).await.map_err(|fault| {
-        Error::new(Code::InvalidSetting, format!("cannot listen on {}", settings.listen))
+    let listener = tokio::net::TcpListener::bind(settings.listen)
+        .await
+        .map_err(|fault| {
+            Error::new(
+                Code::InvalidSetting,
+                format!("cannot listen on {}", settings.listen),
+            )
             .with_hint("choose another address with LISTEN")
             .with_cause(fault)
-    })?;
+        })?;
     let address = listener.local_addr().unwrap_or(settings.listen);
     let state = http::State::new(app, accounts::Sessions::new(settings)?);
     output::say(&format!("listening on http://{address}"));
     let sweeper = tokio::spawn(http::sweep(Arc::clone(&state)));
-    let served = axum::serve(listener, http::router(state)).with_graceful_shutdown(told_to_end()).await;
+    let served = axum::serve(listener, http::router(state))
+        .with_graceful_shutdown(told_to_end())
+        .await;
     sweeper.abort();
-    served.map_err(|fault| Error::new(Code::Internal, "the server ended by itself").with_cause(fault))?;
+    served.map_err(|fault| {
+        Error::new(Code::Internal, "the server ended by itself").with_cause(fault)
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

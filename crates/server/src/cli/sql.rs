@@ -27,7 +27,9 @@ pub struct Args {
 pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
     let app = {
         let bar = CopyBar::new();
-        wire::open_without_model(settings, args.db.as_deref(), &|progress| bar.report(progress))?
+        wire::open_without_model(settings, args.db.as_deref(), &|progress| {
+            bar.report(progress)
+        })?
     };
     let (user_id, password) = accounts::ensure_admin(&app.ports, &settings.auth).await?;
     if let Some(password) = password {
@@ -35,5 +37,8 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
     }
     let asker = wire::everything_for(user_id);
     let sql = GeneratedSql::new(args.sql);
-    show(run_sql(&app.ports, &app.ask, &asker, &sql, on_ctrl_c()).await, args.json)
+    show(
+        run_sql(&app.ports, &app.ask, &asker, &sql, on_ctrl_c()).await,
+        args.json,
+    )
 }

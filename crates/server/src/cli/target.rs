@@ -35,8 +35,10 @@ pub struct Format {
 }
 
 pub async fn run(command: Command, settings: &Settings) -> Result<ExitCode, Error> {
-    let (Command::Status(format) | Command::Verify(format) | Command::Refresh(format) | Command::Restore(format)) =
-        &command;
+    let (Command::Status(format)
+    | Command::Verify(format)
+    | Command::Refresh(format)
+    | Command::Restore(format)) = &command;
     let golden_copy = wire::golden_copy(settings, format.db.as_deref())?.ok_or_else(|| {
         Error::new(Code::TargetDisabled, "there is no target database")
             .with_hint("name one with TARGET_DATABASE_URL or --db")
@@ -48,10 +50,16 @@ pub async fn run(command: Command, settings: &Settings) -> Result<ExitCode, Erro
             Ok(ExitCode::SUCCESS)
         }
         Command::Verify(format) => {
-            let found = with_bar(&golden_copy, |copy, bar| copy.verify(&|progress| bar.report(progress))).await?;
+            let found = with_bar(&golden_copy, |copy, bar| {
+                copy.verify(&|progress| bar.report(progress))
+            })
+            .await?;
             show(format, &found, || {
                 if found.is_intact() {
-                    output::data(&format!("the working copy {} is intact", short(&found.fingerprint)));
+                    output::data(&format!(
+                        "the working copy {} is intact",
+                        short(&found.fingerprint)
+                    ));
                 }
                 for problem in &found.problems {
                     output::data(&format!("problem: {problem}"));
@@ -61,16 +69,25 @@ pub async fn run(command: Command, settings: &Settings) -> Result<ExitCode, Erro
             if found.is_intact() {
                 return Ok(ExitCode::SUCCESS);
             }
-            Err(Error::new(Code::GoldenCopyMismatch, "the working copy is not what was copied")
-                .with_hint("make it anew with `assay target restore`"))
+            Err(Error::new(
+                Code::GoldenCopyMismatch,
+                "the working copy is not what was copied",
+            )
+            .with_hint("make it anew with `assay target restore`"))
         }
         Command::Refresh(format) => {
-            let done = with_bar(&golden_copy, |copy, bar| copy.refresh(&|progress| bar.report(progress))).await?;
+            let done = with_bar(&golden_copy, |copy, bar| {
+                copy.refresh(&|progress| bar.report(progress))
+            })
+            .await?;
             say_ensured(format, &done);
             Ok(ExitCode::SUCCESS)
         }
         Command::Restore(format) => {
-            let done = with_bar(&golden_copy, |copy, bar| copy.restore(&|progress| bar.report(progress))).await?;
+            let done = with_bar(&golden_copy, |copy, bar| {
+                copy.restore(&|progress| bar.report(progress))
+            })
+            .await?;
             say_ensured(format, &done);
             Ok(ExitCode::SUCCESS)
         }
@@ -85,7 +102,9 @@ async fn with_bar<T: Send + 'static>(
     let golden_copy = golden_copy.clone();
     tokio::task::spawn_blocking(move || work(&golden_copy, &CopyBar::new()))
         .await
-        .map_err(|fault| Error::new(Code::Internal, "the operation was interrupted").with_cause(fault))?
+        .map_err(|fault| {
+            Error::new(Code::Internal, "the operation was interrupted").with_cause(fault)
+        })?
 }
 
 fn show(format: &Format, object: &impl Serialize, draw: impl FnOnce()) {
@@ -124,7 +143,11 @@ fn say_ensured(format: &Format, done: &Ensured) {
         "provenance": done.generation.provenance(),
     });
     show(format, &object, || {
-        let what = if done.is_new { "new copy in service" } else { "unchanged, the copy there stays in service" };
+        let what = if done.is_new {
+            "new copy in service"
+        } else {
+            "unchanged, the copy there stays in service"
+        };
         output::data(&format!("{what}: {}", short(&done.fingerprint)));
     });
 }

@@ -13,7 +13,13 @@ pub struct EnvVars {
     pub data_dir: Option<String>,
 
     /// System store to connect to; PostgreSQL is not supported yet.
-    #[arg(long, env = "DATABASE_URL", global = true, hide = true, hide_env_values = true)]
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        global = true,
+        hide = true,
+        hide_env_values = true
+    )]
     pub database_url: Option<String>,
 
     /// Kind of system store: `sqlite`.
@@ -29,7 +35,12 @@ pub struct EnvVars {
     pub enable_target_db: Option<String>,
 
     /// The original, as `sqlite:////absolute.db`, `sqlite:///relative.db` or a path.
-    #[arg(long, env = "TARGET_DATABASE_URL", global = true, hide_short_help = true)]
+    #[arg(
+        long,
+        env = "TARGET_DATABASE_URL",
+        global = true,
+        hide_short_help = true
+    )]
     pub target_database_url: Option<String>,
 
     /// The original as a path; `./mydb.db` if there is one.
@@ -57,7 +68,13 @@ pub struct EnvVars {
     pub llm_model: Option<String>,
 
     /// Key of a remote model; also as LLM_API_KEY_FILE.
-    #[arg(long, env = "LLM_API_KEY", global = true, hide_short_help = true, hide_env_values = true)]
+    #[arg(
+        long,
+        env = "LLM_API_KEY",
+        global = true,
+        hide_short_help = true,
+        hide_env_values = true
+    )]
     pub llm_api_key: Option<String>,
 
     /// File that holds LLM_API_KEY.
@@ -73,7 +90,12 @@ pub struct EnvVars {
     pub llm_threads: Option<String>,
 
     /// Tokens of prompt and reply together that the local model holds; 8192.
-    #[arg(long, env = "LLM_CONTEXT_TOKENS", global = true, hide_short_help = true)]
+    #[arg(
+        long,
+        env = "LLM_CONTEXT_TOKENS",
+        global = true,
+        hide_short_help = true
+    )]
     pub llm_context_tokens: Option<String>,
 
     /// Folder for model files and prefix states; the user's cache folder.
@@ -89,7 +111,13 @@ pub struct EnvVars {
     pub init_admin_username: Option<String>,
 
     /// Password of the first administrator; a random one, shown once. Also as INIT_ADMIN_PASSWORD_FILE.
-    #[arg(long, env = "INIT_ADMIN_PASSWORD", global = true, hide_short_help = true, hide_env_values = true)]
+    #[arg(
+        long,
+        env = "INIT_ADMIN_PASSWORD",
+        global = true,
+        hide_short_help = true,
+        hide_env_values = true
+    )]
     pub init_admin_password: Option<String>,
 
     /// File that holds INIT_ADMIN_PASSWORD.
@@ -97,7 +125,13 @@ pub struct EnvVars {
     pub init_admin_password_file: Option<String>,
 
     /// Signs sessions, at least 32 bytes; generated once into DATA_DIR. Also as JWT_SECRET_FILE.
-    #[arg(long, env = "JWT_SECRET", global = true, hide_short_help = true, hide_env_values = true)]
+    #[arg(
+        long,
+        env = "JWT_SECRET",
+        global = true,
+        hide_short_help = true,
+        hide_env_values = true
+    )]
     pub jwt_secret: Option<String>,
 
     /// File that holds JWT_SECRET.
@@ -109,15 +143,25 @@ pub struct EnvVars {
     pub listen: Option<String>,
 
     /// Seconds that one statement may take; 30.
-    #[arg(long, env = "QUERY_TIMEOUT_SECONDS", global = true, hide_short_help = true)]
+    #[arg(
+        long,
+        env = "QUERY_TIMEOUT_SECONDS",
+        global = true,
+        hide_short_help = true
+    )]
     pub query_timeout_seconds: Option<String>,
 
     /// Rows that one answer may have; 10000.
     #[arg(long, env = "QUERY_MAX_ROWS", global = true, hide_short_help = true)]
     pub query_max_rows: Option<String>,
 
-    /// Seconds that one generation may take, waiting included; 120.
-    #[arg(long, env = "GENERATION_TIMEOUT_SECONDS", global = true, hide_short_help = true)]
+    /// Seconds that one generation may take, waiting included; 300.
+    #[arg(
+        long,
+        env = "GENERATION_TIMEOUT_SECONDS",
+        global = true,
+        hide_short_help = true
+    )]
     pub generation_timeout_seconds: Option<String>,
 }
 
@@ -169,7 +213,10 @@ impl Faults {
             Ok(number) if bounds.contains(&number) => number,
             _ => {
                 let (low, high) = (bounds.start(), bounds.end());
-                self.add(variable, format!("`{text}` is not a whole number from {low} to {high}"));
+                self.add(
+                    variable,
+                    format!("`{text}` is not a whole number from {low} to {high}"),
+                );
                 default
             }
         }
@@ -187,9 +234,14 @@ impl Faults {
         }
         let path = given(file)?;
         match std::fs::read_to_string(path) {
-            Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()).filter(|text| !text.is_empty()),
+            Ok(text) => {
+                Some(text.trim_end_matches(['\r', '\n']).to_owned()).filter(|text| !text.is_empty())
+            }
             Err(fault) => {
-                self.add(variable, format!("the file `{path}` cannot be read: {fault}"));
+                self.add(
+                    variable,
+                    format!("the file `{path}` cannot be read: {fault}"),
+                );
                 None
             }
         }

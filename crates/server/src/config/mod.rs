@@ -88,7 +88,12 @@ impl std::fmt::Debug for LlmProvider {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             LlmProvider::Gguf { model, .. } => write!(f, "gguf {model:?}"),
-            LlmProvider::Remote { kind, base_url, model, .. } => write!(f, "{kind} {base_url:?} {model}"),
+            LlmProvider::Remote {
+                kind,
+                base_url,
+                model,
+                ..
+            } => write!(f, "{kind} {base_url:?} {model}"),
         }
     }
 }
@@ -124,7 +129,10 @@ impl Settings {
             .or_else(|| default_data_dir.map(Path::to_owned))
             .or_else(platform_data_dir)
             .unwrap_or_else(|| {
-                faults.add("DATA_DIR", "there is no home folder to choose a default in; name a folder");
+                faults.add(
+                    "DATA_DIR",
+                    "there is no home folder to choose a default in; name a folder",
+                );
                 PathBuf::new()
             });
         let settings = Self {
@@ -153,38 +161,60 @@ impl Settings {
                 timeout: Duration::from_secs(faults.number(
                     "GENERATION_TIMEOUT_SECONDS",
                     vars.generation_timeout_seconds.as_ref(),
-                    120,
+                    300,
                     1..=3_600,
                 )),
                 ..GenerationLimits::default()
             },
             data_dir,
         };
-        if faults.0.is_empty() { Ok(settings) } else { Err(faults.0) }
+        if faults.0.is_empty() {
+            Ok(settings)
+        } else {
+            Err(faults.0)
+        }
     }
 }
 
 fn system_store(vars: &EnvVars, data_dir: &Path, faults: &mut Faults) -> PathBuf {
-    const LATER: &str = "PostgreSQL as the system store is not supported yet; leave it unset to use SQLite";
+    const LATER: &str =
+        "PostgreSQL as the system store is not supported yet; leave it unset to use SQLite";
     if given(vars.database_url.as_ref()).is_some() {
         faults.add("DATABASE_URL", LATER);
     }
-    match given(vars.db_type.as_ref()).map(str::to_ascii_lowercase).as_deref() {
+    match given(vars.db_type.as_ref())
+        .map(str::to_ascii_lowercase)
+        .as_deref()
+    {
         None | Some("sqlite") => {}
         Some("postgresql") => faults.add("DB_TYPE", LATER),
-        Some(other) => faults.add("DB_TYPE", format!("`{other}` is not a kind of system store; use `sqlite`")),
+        Some(other) => faults.add(
+            "DB_TYPE",
+            format!("`{other}` is not a kind of system store; use `sqlite`"),
+        ),
     }
     given_path(vars.sqlite_db_path.as_ref()).unwrap_or_else(|| data_dir.join("system.db"))
 }
 
 fn llm(vars: &EnvVars, faults: &mut Faults) -> LlmSettings {
     let model = given(vars.llm_model.as_ref()).map(str::to_owned);
-    let api_key = faults.secret("LLM_API_KEY", vars.llm_api_key.as_ref(), vars.llm_api_key_file.as_ref());
-    let provider = match given(vars.llm_provider.as_ref()).map(str::to_ascii_lowercase).as_deref() {
+    let api_key = faults.secret(
+        "LLM_API_KEY",
+        vars.llm_api_key.as_ref(),
+        vars.llm_api_key_file.as_ref(),
+    );
+    let provider = match given(vars.llm_provider.as_ref())
+        .map(str::to_ascii_lowercase)
+        .as_deref()
+    {
         None | Some("gguf") => {
             let threads = faults.number("LLM_THREADS", vars.llm_threads.as_ref(), 0, 0..=512);
-            let tokens =
-                faults.number("LLM_CONTEXT_TOKENS", vars.llm_context_tokens.as_ref(), 8_192, 1_024..=131_072);
+            let tokens = faults.number(
+                "LLM_CONTEXT_TOKENS",
+                vars.llm_context_tokens.as_ref(),
+                8_192,
+                1_024..=131_072,
+            );
             LlmProvider::Gguf {
                 model,
                 threads: u32::try_from(threads).ok().filter(|threads| *threads > 0),
@@ -195,13 +225,19 @@ fn llm(vars: &EnvVars, faults: &mut Faults) -> LlmSettings {
             kind: kind.to_owned(),
             base_url: given(vars.llm_base_url.as_ref()).map(str::to_owned),
             model: model.unwrap_or_else(|| {
-                faults.add("LLM_MODEL", format!("LLM_PROVIDER is `{kind}`; name the model it should use"));
+                faults.add(
+                    "LLM_MODEL",
+                    format!("LLM_PROVIDER is `{kind}`; name the model it should use"),
+                );
                 String::new()
             }),
             api_key,
         },
         Some(other) => {
-            faults.add("LLM_PROVIDER", format!("`{other}` is not known; use `gguf`, `openai` or `anthropic`"));
+            faults.add(
+                "LLM_PROVIDER",
+                format!("`{other}` is not known; use `gguf`, `openai` or `anthropic`"),
+            );
             LlmProvider::Gguf {
                 model: None,
                 threads: None,
@@ -212,7 +248,10 @@ fn llm(vars: &EnvVars, faults: &mut Faults) -> LlmSettings {
     let send_values = match given(vars.llm_send_values.as_ref()) {
         None => SendValues::None,
         Some(text) => SendValues::parse(text).unwrap_or_else(|| {
-            faults.add("LLM_SEND_VALUES", format!("`{text}` is not `none`, `samples` or `all`"));
+            faults.add(
+                "LLM_SEND_VALUES",
+                format!("`{text}` is not `none`, `samples` or `all`"),
+            );
             SendValues::None
         }),
     };
@@ -239,12 +278,25 @@ fn auth(vars: &EnvVars, faults: &mut Faults) -> AuthSettings {
         vars.init_admin_password.as_ref(),
         vars.init_admin_password_file.as_ref(),
     );
-    if admin_password.as_ref().is_some_and(|password| password.len() > 72) {
-        faults.add("INIT_ADMIN_PASSWORD", "bcrypt takes at most 72 bytes; choose a shorter password");
+    if admin_password
+        .as_ref()
+        .is_some_and(|password| password.len() > 72)
+    {
+        faults.add(
+            "INIT_ADMIN_PASSWORD",
+            "bcrypt takes at most 72 bytes; choose a shorter password",
+        );
     }
-    let jwt_secret = faults.secret("JWT_SECRET", vars.jwt_secret.as_ref(), vars.jwt_secret_file.as_ref());
+    let jwt_secret = faults.secret(
+        "JWT_SECRET",
+        vars.jwt_secret.as_ref(),
+        vars.jwt_secret_file.as_ref(),
+    );
     if jwt_secret.as_ref().is_some_and(|secret| secret.len() < 32) {
-        faults.add("JWT_SECRET", "it must have at least 32 bytes; leave it unset to have one generated");
+        faults.add(
+            "JWT_SECRET",
+            "it must have at least 32 bytes; leave it unset to have one generated",
+        );
     }
     AuthSettings {
         admin_email,
@@ -257,7 +309,10 @@ fn auth(vars: &EnvVars, faults: &mut Faults) -> AuthSettings {
 fn listen(vars: &EnvVars, faults: &mut Faults) -> SocketAddr {
     let text = given(vars.listen.as_ref()).unwrap_or("127.0.0.1:8000");
     text.parse().unwrap_or_else(|_| {
-        faults.add("LISTEN", format!("`{text}` is not an address and port such as 127.0.0.1:8000"));
+        faults.add(
+            "LISTEN",
+            format!("`{text}` is not an address and port such as 127.0.0.1:8000"),
+        );
         SocketAddr::from(([127, 0, 0, 1], 8000))
     })
 }
@@ -291,9 +346,15 @@ mod tests {
     fn nothing_configured_is_a_whole_system() {
         let settings = Settings::read(&vars(|_| ()), None).unwrap();
         assert_eq!(settings.system_store, Path::new("/data/system.db"));
-        assert_eq!(settings.target.working_copy, Path::new("/data/target/vanna_db.db"));
+        assert_eq!(
+            settings.target.working_copy,
+            Path::new("/data/target/vanna_db.db")
+        );
         assert_eq!(settings.listen.to_string(), "127.0.0.1:8000");
-        assert!(matches!(settings.llm.provider, LlmProvider::Gguf { model: None, .. }));
+        assert!(matches!(
+            settings.llm.provider,
+            LlmProvider::Gguf { model: None, .. }
+        ));
     }
 
     #[test]

@@ -35,7 +35,13 @@ pub(super) fn read(vars: &EnvVars, data_dir: &Path, faults: &mut Faults) -> Targ
         (Some(false), _) => TargetSource::Disabled,
         (_, Some((variable, path))) => {
             if enabled == Some(true) && !path.exists() {
-                faults.add(variable, format!("there is no file `{}`, and ENABLE_TARGET_DB is true", path.display()));
+                faults.add(
+                    variable,
+                    format!(
+                        "there is no file `{}`, and ENABLE_TARGET_DB is true",
+                        path.display()
+                    ),
+                );
             }
             TargetSource::File(path)
         }
@@ -65,12 +71,16 @@ fn path_of_url(url: &str) -> Result<PathBuf, String> {
         return Ok(url.into());
     };
     if scheme != "sqlite" {
-        return Err(format!("`{scheme}` databases are not supported; use sqlite:////absolute/path.db"));
+        return Err(format!(
+            "`{scheme}` databases are not supported; use sqlite:////absolute/path.db"
+        ));
     }
     let path = rest.split('?').next().unwrap_or(rest);
     match path.strip_prefix('/') {
         Some(path) if !path.is_empty() => Ok(path.into()),
-        _ => Err("it names no file; write sqlite:////absolute/path.db or sqlite:///relative.db".into()),
+        _ => Err(
+            "it names no file; write sqlite:////absolute/path.db or sqlite:///relative.db".into(),
+        ),
     }
 }
 
@@ -82,7 +92,10 @@ mod tests {
     fn urls_in_the_form_of_sqlalchemy_name_files() {
         for (url, path) in [
             ("sqlite:////data/target.db", "/data/target.db"),
-            ("sqlite:////app/data/vanna_db.db?mode=ro", "/app/data/vanna_db.db"),
+            (
+                "sqlite:////app/data/vanna_db.db?mode=ro",
+                "/app/data/vanna_db.db",
+            ),
             ("sqlite:///data/target.db", "data/target.db"),
             ("/data/target.db", "/data/target.db"),
             ("my file.db", "my file.db"),
@@ -114,7 +127,10 @@ mod tests {
         };
         assert_eq!(source(&disabled), (TargetSource::Disabled, 0));
         let demo = |vars: &mut EnvVars| vars.seed_demo_data = Some("true".into());
-        assert_eq!(source(&demo), (TargetSource::Demo("/data/demo_company.db".into()), 0));
+        assert_eq!(
+            source(&demo),
+            (TargetSource::Demo("/data/demo_company.db".into()), 0)
+        );
         let required = |vars: &mut EnvVars| vars.enable_target_db = Some("true".into());
         assert_eq!(source(&required), (TargetSource::NotFound, 1));
     }

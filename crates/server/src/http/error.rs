@@ -92,7 +92,9 @@ fn status_of(code: Code) -> StatusCode {
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        _ => StatusCode::from_u16(code.kind().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        _ => {
+            StatusCode::from_u16(code.kind().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        }
     }
 }
 
@@ -123,9 +125,10 @@ pub async fn as_problem(request: Request, next: Next) -> Response {
     };
     let (mut parts, _) = response.into_parts();
     let body = Json(problem).into_response().into_body();
-    parts
-        .headers
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    parts.headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
     parts.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(parts, body)
 }
@@ -149,9 +152,12 @@ pub async fn not_found() -> Failure {
 }
 
 pub async fn method_not_allowed() -> Failure {
-    Error::new(Code::MethodNotAllowed, "the route does not answer this method")
-        .with_hint("see /api/v1/openapi.json")
-        .into()
+    Error::new(
+        Code::MethodNotAllowed,
+        "the route does not answer this method",
+    )
+    .with_hint("see /api/v1/openapi.json")
+    .into()
 }
 
 /// The panic's message may hold anything, so it goes to the log only.

@@ -45,7 +45,10 @@ pub type Shared = axum::extract::State<Arc<State>>;
 pub fn router(state: Arc<State>) -> Router {
     let (router, api) = api().split_for_parts();
     let fixed = |name: &'static str, value: &'static str| {
-        SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
+        SetResponseHeaderLayer::if_not_present(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        )
     };
     router
         .route("/api/v1/openapi.json", axum::routing::get(|| async move { axum::Json(api) }))
@@ -87,7 +90,9 @@ pub async fn sweep(state: Arc<State>) {
         match ports.store.sweep_expired(ports.clock.now()).await {
             Ok(0) => {}
             Ok(count) => tracing::warn!(count, "questions were interrupted"),
-            Err(fault) => tracing::error!(code = fault.code().as_str(), "the sweep failed: {fault}"),
+            Err(fault) => {
+                tracing::error!(code = fault.code().as_str(), "the sweep failed: {fault}")
+            }
         }
     }
 }

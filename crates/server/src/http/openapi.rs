@@ -8,7 +8,9 @@ pub fn description() -> OpenApi {
     let info = InfoBuilder::new()
         .title("Assay")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("Asks business questions in plain language and shows where each number comes from."))
+        .description(Some(
+            "Asks business questions in plain language and shows where each number comes from.",
+        ))
         .build();
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)

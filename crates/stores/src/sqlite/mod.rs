@@ -49,7 +49,10 @@ impl SqliteStore {
         let mut writer = open().map_err(down)?;
         migrate::run(&mut writer)?;
         Ok(Self {
-            reader: Some(ConnectionThread::start("system-store-reader", open().map_err(down)?)),
+            reader: Some(ConnectionThread::start(
+                "system-store-reader",
+                open().map_err(down)?,
+            )),
             writer: ConnectionThread::start("system-store-writer", writer),
         })
     }
@@ -106,8 +109,14 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 #[cfg(unix)]
 fn create_private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
     }
     std::fs::OpenOptions::new()
         .create(true)
@@ -134,7 +143,10 @@ fn text_of(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-#[expect(clippy::disallowed_methods, reason = "rows are stamped by the store, as DEFAULT now() would")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "rows are stamped by the store, as DEFAULT now() would"
+)]
 fn now() -> String {
     text_of(Utc::now())
 }

@@ -38,7 +38,12 @@ impl Queries for SqliteStore {
         .await
     }
 
-    async fn finish_query(&self, id: i64, finished: &FinishedQuery, audit: &AuditEntry) -> Result<(), Error> {
+    async fn finish_query(
+        &self,
+        id: i64,
+        finished: &FinishedQuery,
+        audit: &AuditEntry,
+    ) -> Result<(), Error> {
         let (finished, audit) = (finished.clone(), audit.clone());
         self.write(move |transaction| {
             let receipt = finished
@@ -124,13 +129,18 @@ impl Queries for SqliteStore {
                 )
                 .and_then(|mut statement| {
                     statement
-                        .query_map((text_of(before), now()), |row| Ok((row.get(0)?, row.get(1)?)))?
+                        .query_map((text_of(before), now()), |row| {
+                            Ok((row.get(0)?, row.get(1)?))
+                        })?
                         .collect()
                 })
                 .map_err(down)?;
             for (query_id, user_id) in &expired {
                 let changes = json!({ "query_id": query_id, "error": Code::Interrupted.as_str() });
-                append(transaction, &AuditEntry::new(Some(*user_id), "query_failed", "query", changes))?;
+                append(
+                    transaction,
+                    &AuditEntry::new(Some(*user_id), "query_failed", "query", changes),
+                )?;
             }
             Ok(expired.len() as u64)
         })

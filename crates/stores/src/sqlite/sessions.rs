@@ -30,7 +30,11 @@ impl Sessions for SqliteStore {
         .await
     }
 
-    async fn session_actor(&self, token_hash: &str, now: DateTime<Utc>) -> Result<Option<Actor>, Error> {
+    async fn session_actor(
+        &self,
+        token_hash: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Actor>, Error> {
         let token_hash = token_hash.to_owned();
         self.read(move |connection| {
             connection
@@ -65,6 +69,7 @@ impl Sessions for SqliteStore {
 
     async fn record(&self, audit: &AuditEntry) -> Result<(), Error> {
         let audit = audit.clone();
-        self.write(move |transaction| append(transaction, &audit)).await
+        self.write(move |transaction| append(transaction, &audit))
+            .await
     }
 }

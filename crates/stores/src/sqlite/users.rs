@@ -11,7 +11,11 @@ use super::{SqliteStore, down, now};
 
 #[async_trait]
 impl Users for SqliteStore {
-    async fn create_first_admin(&self, user: &NewUser, audit: &AuditEntry) -> Result<Option<UserId>, Error> {
+    async fn create_first_admin(
+        &self,
+        user: &NewUser,
+        audit: &AuditEntry,
+    ) -> Result<Option<UserId>, Error> {
         let (user, audit) = (user.clone(), audit.clone());
         self.write(move |transaction| {
             let exists: bool = transaction
@@ -37,15 +41,21 @@ impl Users for SqliteStore {
 
     async fn user_by_email(&self, email: &str) -> Result<Option<User>, Error> {
         let email = email.to_owned();
-        self.read(move |connection| find(connection, "email = ?1", [email])).await
+        self.read(move |connection| find(connection, "email = ?1", [email]))
+            .await
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, Error> {
-        self.read(move |connection| find(connection, "id = ?1", [id])).await
+        self.read(move |connection| find(connection, "id = ?1", [id]))
+            .await
     }
 }
 
-fn find(connection: &Connection, condition: &'static str, params: impl Params) -> rusqlite::Result<Option<User>> {
+fn find(
+    connection: &Connection,
+    condition: &'static str,
+    params: impl Params,
+) -> rusqlite::Result<Option<User>> {
     connection
         .prepare_cached(&format!(
             "SELECT id, email, password_hash, full_name, role, is_active FROM users WHERE {condition}"
@@ -67,6 +77,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<User> {
 
 pub(super) fn role_of(row: &Row<'_>, index: usize) -> rusqlite::Result<Role> {
     let text: String = row.get(index)?;
-    Role::parse(&text)
-        .ok_or_else(|| rusqlite::Error::InvalidColumnType(index, "role".into(), rusqlite::types::Type::Text))
+    Role::parse(&text).ok_or_else(|| {
+        rusqlite::Error::InvalidColumnType(index, "role".into(), rusqlite::types::Type::Text)
+    })
 }

@@ -4,15 +4,15 @@
 
 pub mod read_schema;
 
-mod connection;
 mod authorizer;
-mod program;
-mod functions;
-mod watch;
-mod temporary_files;
-mod rows;
-mod faults;
+mod connection;
 mod echo;
+mod faults;
+mod functions;
+mod program;
+mod rows;
+mod temporary_files;
+mod watch;
 mod words;
 
 #[cfg(test)]
@@ -56,7 +56,12 @@ impl SqliteGeneration {
     }
 
     /// Runs `text` under the engine's fences. Outside tests the text is a guarded one.
-    async fn run(&self, text: String, visible: Arc<VisibleSchema>, limits: QueryLimits) -> Result<ResultSet, Error> {
+    async fn run(
+        &self,
+        text: String,
+        visible: Arc<VisibleSchema>,
+        limits: QueryLimits,
+    ) -> Result<ResultSet, Error> {
         // A time-out too large for the clock is as good as none; a day stands for it.
         let deadline = Instant::now()
             .checked_add(limits.timeout)
@@ -66,7 +71,12 @@ impl SqliteGeneration {
         let _stop = watch.stop_when_dropped();
         let pool = self.pool.clone();
         let work = async {
-            let permit = pool.permits.clone().acquire_owned().await.map_err(internal)?;
+            let permit = pool
+                .permits
+                .clone()
+                .acquire_owned()
+                .await
+                .map_err(internal)?;
             let (pool, watch) = (pool.clone(), watch.clone());
             let job = move || {
                 // Held by the thread and not by the future: what was given up may still be on its last opcode.
@@ -93,7 +103,8 @@ impl TargetGeneration for SqliteGeneration {
     }
 
     async fn query(&self, sql: &GuardedSql, limits: &QueryLimits) -> Result<ResultSet, Error> {
-        self.run(sql.text().to_owned(), sql.visible().clone(), *limits).await
+        self.run(sql.text().to_owned(), sql.visible().clone(), *limits)
+            .await
     }
 }
 

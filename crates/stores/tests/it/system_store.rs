@@ -61,7 +61,11 @@ async fn admin(store: &Arc<dyn SystemStore>) -> i64 {
         full_name: "Ada".into(),
         role: Role::Admin,
     };
-    store.create_first_admin(&user, &entry("user_created")).await.unwrap().unwrap()
+    store
+        .create_first_admin(&user, &entry("user_created"))
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 fn question(user_id: i64) -> NewQuery {
@@ -99,7 +103,12 @@ async fn the_first_administrator_is_created_once(store: Arc<dyn SystemStore>) {
         full_name: "Eve".into(),
         role: Role::Admin,
     };
-    assert_eq!(store.create_first_admin(&second, &entry("user_created")).await, Ok(None));
+    assert_eq!(
+        store
+            .create_first_admin(&second, &entry("user_created"))
+            .await,
+        Ok(None)
+    );
     assert_eq!(store.user_by_email("eve@example.org").await, Ok(None));
     assert_eq!(store.user(id).await.unwrap().unwrap().role, Role::Admin);
     assert_eq!(actions(&store).await, ["user_created"]);
@@ -107,7 +116,11 @@ async fn the_first_administrator_is_created_once(store: Arc<dyn SystemStore>) {
 
 async fn addresses_compare_without_regard_to_case(store: Arc<dyn SystemStore>) {
     let id = admin(&store).await;
-    let found = store.user_by_email("ADA@example.ORG").await.unwrap().unwrap();
+    let found = store
+        .user_by_email("ADA@example.ORG")
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((found.id, found.email.as_str()), (id, "Ada@Example.org"));
 }
 
@@ -119,11 +132,20 @@ async fn a_session_lives_until_it_ends_or_expires(store: Arc<dyn SystemStore>) {
             token_hash: hash.into(),
             expires_at: at(seconds),
         };
-        store.create_session(&session, &entry("login")).await.unwrap();
+        store
+            .create_session(&session, &entry("login"))
+            .await
+            .unwrap();
     }
     let actor = |hash: &'static str, seconds| {
         let store = store.clone();
-        async move { store.session_actor(hash, at(seconds)).await.unwrap().map(|actor| actor.user_id) }
+        async move {
+            store
+                .session_actor(hash, at(seconds))
+                .await
+                .unwrap()
+                .map(|actor| actor.user_id)
+        }
     };
     assert_eq!(actor("long", 0).await, Some(user_id));
     assert_eq!(actor("short", 9).await, Some(user_id));
@@ -131,48 +153,113 @@ async fn a_session_lives_until_it_ends_or_expires(store: Arc<dyn SystemStore>) {
     assert_eq!(actor("other", 0).await, None);
     store.end_session("long", &entry("logout")).await.unwrap();
     assert_eq!(actor("long", 0).await, None);
-    assert_eq!(actions(&store).await, ["user_created", "login", "login", "logout"]);
+    assert_eq!(
+        actions(&store).await,
+        ["user_created", "login", "login", "logout"]
+    );
 }
 
 async fn a_question_is_pending_then_finished_with_its_audit_entry(store: Arc<dyn SystemStore>) {
     let user_id = admin(&store).await;
-    let id = store.begin_query(&question(user_id), &entry("query")).await.unwrap();
-    assert_eq!(store.query_record(id).await.unwrap().unwrap().status, "pending");
-    store.finish_query(id, &success(), &entry("query_answered")).await.unwrap();
+    let id = store
+        .begin_query(&question(user_id), &entry("query"))
+        .await
+        .unwrap();
+    assert_eq!(
+        store.query_record(id).await.unwrap().unwrap().status,
+        "pending"
+    );
+    store
+        .finish_query(id, &success(), &entry("query_answered"))
+        .await
+        .unwrap();
     let record = store.query_record(id).await.unwrap().unwrap();
-    assert_eq!((record.status.as_str(), record.result_count), ("success", Some(1)));
-    assert_eq!(actions(&store).await, ["user_created", "query", "query_answered"]);
+    assert_eq!(
+        (record.status.as_str(), record.result_count),
+        ("success", Some(1))
+    );
+    assert_eq!(
+        actions(&store).await,
+        ["user_created", "query", "query_answered"]
+    );
 }
 
 async fn a_finished_question_cannot_be_finished_again(store: Arc<dyn SystemStore>) {
     let user_id = admin(&store).await;
-    let id = store.begin_query(&question(user_id), &entry("query")).await.unwrap();
-    store.finish_query(id, &success(), &entry("query_answered")).await.unwrap();
-    let again = store.finish_query(id, &success(), &entry("query_answered")).await;
-    assert_eq!(again.map_err(|error: Error| error.code()), Err(Code::Interrupted));
-    assert_eq!(actions(&store).await.len(), 3, "the second outcome left no entry");
+    let id = store
+        .begin_query(&question(user_id), &entry("query"))
+        .await
+        .unwrap();
+    store
+        .finish_query(id, &success(), &entry("query_answered"))
+        .await
+        .unwrap();
+    let again = store
+        .finish_query(id, &success(), &entry("query_answered"))
+        .await;
+    assert_eq!(
+        again.map_err(|error: Error| error.code()),
+        Err(Code::Interrupted)
+    );
+    assert_eq!(
+        actions(&store).await.len(),
+        3,
+        "the second outcome left no entry"
+    );
 }
 
 async fn a_failing_audit_entry_rolls_the_change_back(store: Arc<dyn SystemStore>) {
     let user_id = admin(&store).await;
     // No user has this identifier, so the entry breaks its foreign key.
     let broken = AuditEntry::new(Some(999_999), "query", "query", json!({}));
-    assert!(store.begin_query(&question(user_id), &broken).await.is_err());
-    let id = store.begin_query(&question(user_id), &entry("query")).await.unwrap();
+    assert!(
+        store
+            .begin_query(&question(user_id), &broken)
+            .await
+            .is_err()
+    );
+    let id = store
+        .begin_query(&question(user_id), &entry("query"))
+        .await
+        .unwrap();
     assert!(store.finish_query(id, &success(), &broken).await.is_err());
-    assert_eq!(store.query_record(id).await.unwrap().unwrap().status, "pending");
-    assert_eq!(store.sweep_expired(at(61)).await, Ok(1), "only one question was ever recorded");
+    assert_eq!(
+        store.query_record(id).await.unwrap().unwrap().status,
+        "pending"
+    );
+    assert_eq!(
+        store.sweep_expired(at(61)).await,
+        Ok(1),
+        "only one question was ever recorded"
+    );
 }
 
 async fn an_expired_lease_becomes_interrupted(store: Arc<dyn SystemStore>) {
     let user_id = admin(&store).await;
-    let id = store.begin_query(&question(user_id), &entry("query")).await.unwrap();
-    assert_eq!(store.sweep_expired(at(60)).await, Ok(0), "the lease runs to its last moment");
-    assert_eq!(store.sweep_expired(at(60) + TimeDelta::milliseconds(1)).await, Ok(1));
+    let id = store
+        .begin_query(&question(user_id), &entry("query"))
+        .await
+        .unwrap();
+    assert_eq!(
+        store.sweep_expired(at(60)).await,
+        Ok(0),
+        "the lease runs to its last moment"
+    );
+    assert_eq!(
+        store
+            .sweep_expired(at(60) + TimeDelta::milliseconds(1))
+            .await,
+        Ok(1)
+    );
     let record = store.query_record(id).await.unwrap().unwrap();
     assert_eq!(record.error_code.as_deref(), Some("interrupted"));
-    let late = store.finish_query(id, &success(), &entry("query_answered")).await;
-    assert_eq!(late.map_err(|error: Error| error.code()), Err(Code::Interrupted));
+    let late = store
+        .finish_query(id, &success(), &entry("query_answered"))
+        .await;
+    assert_eq!(
+        late.map_err(|error: Error| error.code()),
+        Err(Code::Interrupted)
+    );
 }
 
 async fn concurrent_questions_get_rows_of_their_own(store: Arc<dyn SystemStore>) {
@@ -181,8 +268,14 @@ async fn concurrent_questions_get_rows_of_their_own(store: Arc<dyn SystemStore>)
         .map(|_| {
             let store = store.clone();
             tokio::spawn(async move {
-                let id = store.begin_query(&question(user_id), &entry("query")).await.unwrap();
-                store.finish_query(id, &success(), &entry("query_answered")).await.unwrap();
+                let id = store
+                    .begin_query(&question(user_id), &entry("query"))
+                    .await
+                    .unwrap();
+                store
+                    .finish_query(id, &success(), &entry("query_answered"))
+                    .await
+                    .unwrap();
                 id
             })
         })
@@ -226,8 +319,13 @@ fn the_audit_log_refuses_update_and_delete() {
             [],
         )
         .unwrap();
-    for sql in ["UPDATE audit_logs SET action = 'x'", "DELETE FROM audit_logs"] {
-        let refused = connection.execute(sql, []).map_err(|fault| fault.to_string());
+    for sql in [
+        "UPDATE audit_logs SET action = 'x'",
+        "DELETE FROM audit_logs",
+    ] {
+        let refused = connection
+            .execute(sql, [])
+            .map_err(|fault| fault.to_string());
         assert_eq!(refused, Err("audit_logs is append-only".into()), "{sql}");
     }
 }
@@ -239,7 +337,10 @@ fn a_store_of_a_newer_version_is_not_touched() {
     drop(SqliteStore::open(&path).unwrap());
     let connection = rusqlite::Connection::open(&path).unwrap();
     connection
-        .execute("INSERT INTO schema_migrations VALUES ('9999_future', 'now')", [])
+        .execute(
+            "INSERT INTO schema_migrations VALUES ('9999_future', 'now')",
+            [],
+        )
         .unwrap();
     let error = SqliteStore::open(&path).err().unwrap();
     assert!(error.message().contains("9999_future"), "{error}");

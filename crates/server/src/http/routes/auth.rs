@@ -46,9 +46,15 @@ pub struct Me {
     (status = 200, body = Session),
     (status = 401, body = Problem, content_type = "application/problem+json"),
 ))]
-pub async fn login(state: Shared, body: Result<Json<Login>, JsonRejection>) -> Result<Json<Session>, Failure> {
+pub async fn login(
+    state: Shared,
+    body: Result<Json<Login>, JsonRejection>,
+) -> Result<Json<Session>, Failure> {
     let Json(body) = body?;
-    let issued = state.sessions.log_in(&state.app.ports, &body.email, &body.password).await?;
+    let issued = state
+        .sessions
+        .log_in(&state.app.ports, &body.email, &body.password)
+        .await?;
     Ok(Json(Session {
         access_token: issued.token,
         token_type: "Bearer",
@@ -63,7 +69,10 @@ pub async fn login(state: Shared, body: Result<Json<Login>, JsonRejection>) -> R
     (status = 401, body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn logout(state: Shared, caller: Require<Viewer>) -> Result<StatusCode, Failure> {
-    state.sessions.log_out(&state.app.ports, &caller.actor, &caller.token).await?;
+    state
+        .sessions
+        .log_out(&state.app.ports, &caller.actor, &caller.token)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -74,7 +83,8 @@ pub async fn logout(state: Shared, caller: Require<Viewer>) -> Result<StatusCode
 ))]
 pub async fn me(state: Shared, caller: Require<Viewer>) -> Result<Json<Me>, Failure> {
     let user = state.app.ports.store.user(caller.actor.user_id).await?;
-    let user = user.ok_or_else(|| engine::Error::new(engine::Code::NotFound, "the user is gone"))?;
+    let user =
+        user.ok_or_else(|| engine::Error::new(engine::Code::NotFound, "the user is gone"))?;
     Ok(Json(Me {
         id: user.id,
         email: user.email,

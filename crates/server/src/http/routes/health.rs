@@ -47,6 +47,10 @@ pub async fn ready(state: Shared) -> (StatusCode, Json<Ready>) {
         target: word(target),
         generator: ports.generator.identity().name,
     };
-    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if is_ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, Json(body))
 }

@@ -38,7 +38,15 @@ pub async fn ask_question(
     let question = Question::parse(&body.question)?;
     let asker = asker(caller.actor);
     answer(async move |registration| {
-        ask(&state.app.ports, &state.app.ask, &asker, &question, &(), registration).await
+        ask(
+            &state.app.ports,
+            &state.app.ask,
+            &asker,
+            &question,
+            &(),
+            registration,
+        )
+        .await
     })
     .await
 }

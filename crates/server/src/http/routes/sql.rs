@@ -35,5 +35,8 @@ pub async fn execute(
     let Json(body) = body?;
     let asker = asker(caller.actor);
     let sql = GeneratedSql::new(body.sql);
-    answer(async move |registration| run_sql(&state.app.ports, &state.app.ask, &asker, &sql, registration).await).await
+    answer(async move |registration| {
+        run_sql(&state.app.ports, &state.app.ask, &asker, &sql, registration).await
+    })
+    .await
 }
