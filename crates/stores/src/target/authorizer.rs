@@ -59,7 +59,9 @@ impl Authorizer {
             denial: None,
         }));
         let shared = ruling.clone();
-        connection.authorizer(Some(move |context: AuthContext<'_>| lock(&shared).rule(&context)))?;
+        connection.authorizer(Some(move |context: AuthContext<'_>| {
+            lock(&shared).rule(&context)
+        }))?;
         Ok(Self { ruling })
     }
 
@@ -169,8 +171,18 @@ fn is_shadow(visible: &VisibleSchema, table: &str) -> bool {
 /// Says whether a text may call this function: the guard's list, and the operators and words that are functions to
 /// SQLite and not to the guard's grammar.
 fn is_allowed_function(name: &str) -> bool {
-    const OPERATORS: [&str; 6] = ["->", "->>", "match", "current_date", "current_time", "current_timestamp"];
-    engine::guard::is_allowed_function(name) || OPERATORS.iter().any(|known| known.eq_ignore_ascii_case(name))
+    const OPERATORS: [&str; 6] = [
+        "->",
+        "->>",
+        "match",
+        "current_date",
+        "current_time",
+        "current_timestamp",
+    ];
+    engine::guard::is_allowed_function(name)
+        || OPERATORS
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use engine::Error;
 use engine::policy::{VisibleSchema, quote_identifier};
 use engine::ports::QueryLimits;
 use engine::result::ResultSet;
 use engine::schema::TableKind;
-use engine::Error;
 use rusqlite::config::DbConfig;
 use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::limits::Limit;
@@ -161,7 +161,8 @@ impl FencedConnection {
         let _attended = watch.attend(&self.connection)?;
 
         self.authorizer.ask(visible, &self.table_functions);
-        let mut statement = prepare_select(&self.connection, text).map_err(|fault| self.denied_or(fault))?;
+        let mut statement =
+            prepare_select(&self.connection, text).map_err(|fault| self.denied_or(fault))?;
         let check = program::Check {
             connection: &self.connection,
             authorizer: &self.authorizer,
@@ -194,7 +195,9 @@ impl FencedConnection {
         let tables = visible
             .tables()
             .iter()
-            .filter(|table| table.kind == TableKind::Virtual && !visible.has_hidden_columns(&table.name))
+            .filter(|table| {
+                table.kind == TableKind::Virtual && !visible.has_hidden_columns(&table.name)
+            })
             .map(|table| table.name.as_str());
         let mut names = Vec::new();
         for table in tables.chain(self.table_functions.iter().copied()) {
@@ -202,11 +205,17 @@ impl FencedConnection {
             if !self.virtual_tables.contains_key(&key) {
                 let explain = format!("EXPLAIN SELECT 1 FROM {}", quote_identifier(table));
                 // One whose module is missing cannot be read by anyone.
-                let opened = program::virtual_tables_opened(&self.connection, &explain).unwrap_or_default();
+                let opened =
+                    program::virtual_tables_opened(&self.connection, &explain).unwrap_or_default();
                 self.virtual_tables
                     .insert(key.clone(), opened.into_iter().next().unwrap_or_default());
             }
-            names.extend(self.virtual_tables.get(&key).cloned().filter(|name| !name.is_empty()));
+            names.extend(
+                self.virtual_tables
+                    .get(&key)
+                    .cloned()
+                    .filter(|name| !name.is_empty()),
+            );
         }
         Ok(names)
     }
@@ -214,7 +223,9 @@ impl FencedConnection {
 
 /// Opens a file of which nothing will be written and which nobody else writes.
 pub(super) fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     Connection::open_with_flags(read_only_uri(path), flags)
 }
 
@@ -239,7 +250,11 @@ fn read_only_uri(path: &Path) -> String {
 /// Temporary data goes to files without a name, whose bytes the watch bounds: that keeps memory small and makes a sort
 /// run in pieces, between which SQLite looks at the clock. Where files cannot be measured, memory holds it instead.
 fn settings() -> String {
-    let temp_store = if temporary_files::can_be_measured() { "FILE" } else { "MEMORY" };
+    let temp_store = if temporary_files::can_be_measured() {
+        "FILE"
+    } else {
+        "MEMORY"
+    };
     format!(
         "PRAGMA query_only = 1; PRAGMA hard_heap_limit = {HEAP_BYTES}; PRAGMA temp_store = {temp_store};
          PRAGMA cache_size = -{CACHE_KIB}; PRAGMA mmap_size = 0; PRAGMA cell_size_check = 1;"
@@ -248,10 +263,15 @@ fn settings() -> String {
 
 /// Prepares a text that is one statement which returns rows, needs no values and, by SQLite's own account, writes
 /// nothing.
-pub(super) fn prepare_select<'c>(connection: &'c Connection, text: &str) -> Result<Statement<'c>, Fault> {
+pub(super) fn prepare_select<'c>(
+    connection: &'c Connection,
+    text: &str,
+) -> Result<Statement<'c>, Fault> {
     let statement = prepare_only(connection, text)?;
     if !statement.readonly() {
-        return Err(Fault::Write("not read-only by SQLite's own account".to_owned()));
+        return Err(Fault::Write(
+            "not read-only by SQLite's own account".to_owned(),
+        ));
     }
     if statement.is_explain() != 0 || statement.column_count() == 0 {
         return Err(Fault::NotASelect);
@@ -297,17 +317,33 @@ mod tests {
     #[test]
     fn a_path_with_signs_that_mean_something_in_a_uri_is_opened() {
         let folder = tempfile::tempdir().expect("a folder");
-        for name in ["plain.db", "a b?c#d%20&mode=rwc.db", "ünï.db", ":memory:", "file:x.db"] {
+        for name in [
+            "plain.db",
+            "a b?c#d%20&mode=rwc.db",
+            "ünï.db",
+            ":memory:",
+            "file:x.db",
+        ] {
             let path = folder.path().join(name);
-            Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)
-                .and_then(|connection| connection.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (42)"))
-                .expect("a file");
+            Connection::open_with_flags(
+                &path,
+                OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+            )
+            .and_then(|connection| {
+                connection.execute_batch("CREATE TABLE t(a); INSERT INTO t VALUES (42)")
+            })
+            .expect("a file");
             let connection = open_read_only(&path).expect("opened");
-            let value: i64 = connection.query_row("SELECT a FROM t", [], |row| row.get(0)).expect("a row");
+            let value: i64 = connection
+                .query_row("SELECT a FROM t", [], |row| row.get(0))
+                .expect("a row");
             assert_eq!(value, 42, "{name}");
         }
         let missing = open_read_only(&folder.path().join("missing.db"));
-        assert!(missing.is_err() || missing.is_ok_and(|c| c.execute_batch("SELECT * FROM sqlite_master").is_err()));
+        assert!(
+            missing.is_err()
+                || missing.is_ok_and(|c| c.execute_batch("SELECT * FROM sqlite_master").is_err())
+        );
         assert!(!folder.path().join("missing.db").exists());
     }
 }

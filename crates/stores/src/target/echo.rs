@@ -13,7 +13,11 @@ use super::faults;
 use super::watch::Watch;
 
 /// Returns what SQLite finds wrong with `text`, or `None` if it finds nothing or has no time to look.
-pub(super) fn message_of(text: &str, visible: &VisibleSchema, watch: &Arc<Watch>) -> Option<String> {
+pub(super) fn message_of(
+    text: &str,
+    visible: &VisibleSchema,
+    watch: &Arc<Watch>,
+) -> Option<String> {
     let connection = visible_only(text, visible).ok()?;
     let _attended = watch.attend(&connection).ok()?;
     match Batch::new(&connection, text).next() {
@@ -29,10 +33,23 @@ fn visible_only(text: &str, visible: &VisibleSchema) -> rusqlite::Result<Connect
     let mut schema = String::from("BEGIN;");
     let text = text.to_ascii_lowercase();
     // A quote in a name is doubled in a text.
-    let may_name = |name: &str| text.contains(&name.to_ascii_lowercase()) || name.contains(['"', '`', '\'']);
-    for table in visible.tables().iter().filter(|table| may_name(&table.name)) {
-        let columns: Vec<String> = table.columns.iter().map(|column| quote_identifier(&column.name)).collect();
-        schema.push_str(&format!("CREATE TABLE {} ({});", quote_identifier(&table.name), columns.join(", ")));
+    let may_name =
+        |name: &str| text.contains(&name.to_ascii_lowercase()) || name.contains(['"', '`', '\'']);
+    for table in visible
+        .tables()
+        .iter()
+        .filter(|table| may_name(&table.name))
+    {
+        let columns: Vec<String> = table
+            .columns
+            .iter()
+            .map(|column| quote_identifier(&column.name))
+            .collect();
+        schema.push_str(&format!(
+            "CREATE TABLE {} ({});",
+            quote_identifier(&table.name),
+            columns.join(", ")
+        ));
     }
     schema.push_str("COMMIT;");
     connection.execute_batch(&schema)?;
@@ -41,9 +58,10 @@ fn visible_only(text: &str, visible: &VisibleSchema) -> rusqlite::Result<Connect
         connection.set_limit(limit, value)?;
     }
     connection.authorizer(Some(|context: AuthContext<'_>| match context.action {
-        AuthAction::Select | AuthAction::Recursive | AuthAction::Read { .. } | AuthAction::Function { .. } => {
-            Authorization::Allow
-        }
+        AuthAction::Select
+        | AuthAction::Recursive
+        | AuthAction::Read { .. }
+        | AuthAction::Function { .. } => Authorization::Allow,
         // Some pragmas take effect while they are prepared, and for the whole process.
         _ => Authorization::Deny,
     }))?;

@@ -44,7 +44,11 @@ pub(super) fn timed_out(timeout: Duration) -> Error {
 }
 
 pub(super) fn cannot_open(error: rusqlite::Error) -> Error {
-    Error::new(Code::TargetDatabaseDown, "the target database cannot be read").with_cause(error)
+    Error::new(
+        Code::TargetDatabaseDown,
+        "the target database cannot be read",
+    )
+    .with_cause(error)
 }
 
 /// A statement that came to no end, as asked.
@@ -59,16 +63,18 @@ pub(super) struct Asked<'a> {
 pub(super) fn to_error(fault: Fault, asked: &Asked<'_>) -> Error {
     let limits = asked.limits;
     match fault {
-        Fault::Sqlite(error) if code(&error) == Some(ErrorCode::OperationInterrupted) => match asked.watch.stopped() {
-            Some(Stopped::TemporaryFiles) => Error::new(
-                Code::SqlTooComplex,
-                "the query needs more temporary space than there is",
-            )
-            .with_hint("sort, group or join fewer rows"),
-            Some(Stopped::Cancelled) => Error::new(Code::Cancelled, "the query was cancelled"),
-            Some(Stopped::Deadline) | None => timed_out(limits.timeout),
+        Fault::Sqlite(error) if code(&error) == Some(ErrorCode::OperationInterrupted) => {
+            match asked.watch.stopped() {
+                Some(Stopped::TemporaryFiles) => Error::new(
+                    Code::SqlTooComplex,
+                    "the query needs more temporary space than there is",
+                )
+                .with_hint("sort, group or join fewer rows"),
+                Some(Stopped::Cancelled) => Error::new(Code::Cancelled, "the query was cancelled"),
+                Some(Stopped::Deadline) | None => timed_out(limits.timeout),
+            }
+            .with_cause(error)
         }
-        .with_cause(error),
         Fault::Denied(Denial::Write(cause)) | Fault::Write(cause) => write_refused(cause),
         // What a write was stopped for first, a column or a function perhaps, does not matter.
         fault if words::begins_a_write(asked.text) => write_refused(format!("{fault:?}")),
@@ -77,12 +83,20 @@ pub(super) fn to_error(fault: Fault, asked: &Asked<'_>) -> Error {
             Code::FunctionNotAllowed,
             format!("the function `{name}` is not allowed"),
         ),
-        Fault::SeveralStatements => Error::new(Code::MoreThanOneStatement, "only one statement may run"),
+        Fault::SeveralStatements => {
+            Error::new(Code::MoreThanOneStatement, "only one statement may run")
+        }
         Fault::NotASelect => Error::new(Code::NotASelect, "only SELECT may run"),
-        Fault::Parameters => Error::new(Code::InvalidSql, "parameters cannot be used: write the values into the SQL"),
+        Fault::Parameters => Error::new(
+            Code::InvalidSql,
+            "parameters cannot be used: write the values into the SQL",
+        ),
         Fault::NulByte => Error::new(Code::InvalidSql, "the SQL holds a NUL byte"),
         Fault::TooDeep => Error::new(Code::SqlTooComplex, "the SQL is nested too deeply"),
-        Fault::TooManyCalls => Error::new(Code::SqlTooComplex, "the SQL calls functions in too many places"),
+        Fault::TooManyCalls => Error::new(
+            Code::SqlTooComplex,
+            "the SQL calls functions in too many places",
+        ),
         Fault::TooManyBytes => Error::new(
             Code::ResultTooLarge,
             format!("the result is larger than {} bytes", limits.max_bytes),
@@ -101,7 +115,10 @@ fn of_sqlite(error: rusqlite::Error, asked: &Asked<'_>) -> Error {
     let made = match code(&error) {
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => return write_refused(error),
         Some(ErrorCode::TooBig) => Error::new(Code::ResultTooLarge, "string or blob too big"),
-        Some(ErrorCode::OutOfMemory) => Error::new(Code::SqlTooComplex, "the query needs more memory than it may have"),
+        Some(ErrorCode::OutOfMemory) => Error::new(
+            Code::SqlTooComplex,
+            "the query needs more memory than it may have",
+        ),
         Some(
             ErrorCode::DatabaseCorrupt
             | ErrorCode::NotADatabase
@@ -110,9 +127,17 @@ fn of_sqlite(error: rusqlite::Error, asked: &Asked<'_>) -> Error {
             | ErrorCode::DatabaseBusy
             | ErrorCode::DatabaseLocked
             | ErrorCode::FileLockingProtocolFailed,
-        ) => Error::new(Code::TargetDatabaseDown, "the target database cannot be read"),
-        Some(ErrorCode::DiskFull) => Error::new(Code::SqlTooComplex, "the query needs more temporary space than there is"),
-        Some(ErrorCode::AuthorizationForStatementDenied) => Error::new(Code::UnknownTable, "no such table"),
+        ) => Error::new(
+            Code::TargetDatabaseDown,
+            "the target database cannot be read",
+        ),
+        Some(ErrorCode::DiskFull) => Error::new(
+            Code::SqlTooComplex,
+            "the query needs more temporary space than there is",
+        ),
+        Some(ErrorCode::AuthorizationForStatementDenied) => {
+            Error::new(Code::UnknownTable, "no such table")
+        }
         Some(ErrorCode::Unknown | ErrorCode::TypeMismatch) => of_message(&error, asked),
         _ => Error::new(Code::Internal, "the query failed"),
     };
@@ -123,7 +148,9 @@ fn of_sqlite(error: rusqlite::Error, asked: &Asked<'_>) -> Error {
 fn of_message(error: &rusqlite::Error, asked: &Asked<'_>) -> Error {
     let native = native_message(error);
     // SQLite has no INSERT inside a WITH or a FROM, but that is what the text wanted.
-    let near = native.strip_prefix("near \"").and_then(|rest| rest.split_once('"'));
+    let near = native
+        .strip_prefix("near \"")
+        .and_then(|rest| rest.split_once('"'));
     if near.is_some_and(|(word, _)| words::is_writing(word)) {
         return write_refused(native);
     }
@@ -145,12 +172,18 @@ fn hidden(table: &str, column: &str, asked: &Asked<'_>) -> Error {
         Some(message) => Error::new(code_of(&message), message),
         // The text is right as far as names go, so it reached the hidden thing without naming it: by `*`, by a NATURAL
         // join, or as a table that every SQLite file has and nobody may read.
-        None if asked.visible.table(table).is_none() && is_of_sqlite(table) && words::mentions(asked.text, table) => {
+        None if asked.visible.table(table).is_none()
+            && is_of_sqlite(table)
+            && words::mentions(asked.text, table) =>
+        {
             Error::new(Code::UnknownTable, format!("no such table: {table}"))
         }
-        None if asked.visible.table(table).is_none() => Error::new(Code::UnknownTable, "no such table"),
-        None => Error::new(Code::UnknownColumn, "no such column")
-            .with_hint("name the columns one by one, each with its table, instead of `*` or a NATURAL join"),
+        None if asked.visible.table(table).is_none() => {
+            Error::new(Code::UnknownTable, "no such table")
+        }
+        None => Error::new(Code::UnknownColumn, "no such column").with_hint(
+            "name the columns one by one, each with its table, instead of `*` or a NATURAL join",
+        ),
     };
     error.with_cause(cause)
 }

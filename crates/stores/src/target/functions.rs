@@ -38,27 +38,34 @@ pub(super) fn install(connection: &Connection) -> rusqlite::Result<()> {
     for (name, arguments, fast) in replaced {
         let original = Original::of(name, arguments)?;
         let subtype = (name == "json_patch").then_some(JSON);
-        connection.create_scalar_function(name, arguments, flags, move |context: &Context<'_>| {
-            let mut texts = [""; 3];
-            let mut are_texts = true;
-            for (index, text) in texts.iter_mut().enumerate().take(context.len()) {
-                match context.get_raw(index) {
-                    // Of the first alone: `replace(x, '', NULL)` is x.
-                    ValueRef::Null if index == 0 && fast.is_some() => return Ok((Value::Null, None)),
-                    ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
-                        // SQLite's functions do not agree among themselves on what follows a NUL.
-                        Ok(valid) if !bytes.contains(&0) => *text = valid,
+        connection.create_scalar_function(
+            name,
+            arguments,
+            flags,
+            move |context: &Context<'_>| {
+                let mut texts = [""; 3];
+                let mut are_texts = true;
+                for (index, text) in texts.iter_mut().enumerate().take(context.len()) {
+                    match context.get_raw(index) {
+                        // Of the first alone: `replace(x, '', NULL)` is x.
+                        ValueRef::Null if index == 0 && fast.is_some() => {
+                            return Ok((Value::Null, None));
+                        }
+                        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+                            // SQLite's functions do not agree among themselves on what follows a NUL.
+                            Ok(valid) if !bytes.contains(&0) => *text = valid,
+                            _ => are_texts = false,
+                        },
                         _ => are_texts = false,
-                    },
-                    _ => are_texts = false,
+                    }
                 }
-            }
-            let value = match fast {
-                Some(fast) if are_texts => fast(&texts[..context.len()])?,
-                _ => original.call(context)?,
-            };
-            Ok((value, subtype))
-        })?;
+                let value = match fast {
+                    Some(fast) if are_texts => fast(&texts[..context.len()])?,
+                    _ => original.call(context)?,
+                };
+                Ok((value, subtype))
+            },
+        )?;
     }
     Ok(())
 }
@@ -83,18 +90,26 @@ impl Original {
             ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.len(),
             _ => 1,
         });
-        if lengths.fold(1_usize, |product, length| product.saturating_mul(length.max(1))) > MAX_PRODUCT {
+        if lengths.fold(1_usize, |product, length| {
+            product.saturating_mul(length.max(1))
+        }) > MAX_PRODUCT
+        {
             return Err(too_big());
         }
         let values = (0..context.len()).map(|index| ToSqlOutput::Borrowed(context.get_raw(index)));
-        let mut kept = self.connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut kept = self
+            .connection
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let connection = match kept.take() {
             Some(connection) => connection,
             None => Connection::open_in_memory()?,
         };
         let result = connection
             .prepare_cached(&self.sql)
-            .and_then(|mut statement| statement.query_row(rusqlite::params_from_iter(values), owned));
+            .and_then(|mut statement| {
+                statement.query_row(rusqlite::params_from_iter(values), owned)
+            });
         *kept = Some(connection);
         result
     }
@@ -116,7 +131,9 @@ fn instr(texts: &[&str]) -> rusqlite::Result<Value> {
     let [text, part] = texts else {
         return Err(Error::InvalidQuery);
     };
-    let position = text.find(part).map_or(0, |byte| text[..byte].chars().count() + 1);
+    let position = text
+        .find(part)
+        .map_or(0, |byte| text[..byte].chars().count() + 1);
     Ok(Value::Integer(position as i64))
 }
 
@@ -198,7 +215,8 @@ mod tests {
             "[ab\0]{0,3}".prop_map(Value::Text),
             (-120_i64..120).prop_map(Value::Integer),
             (-3.0_f64..3.0).prop_map(Value::Real),
-            proptest::collection::vec(prop_oneof![Just(b'a'), Just(b'b'), any::<u8>()], 0..4).prop_map(Value::Blob),
+            proptest::collection::vec(prop_oneof![Just(b'a'), Just(b'b'), any::<u8>()], 0..4)
+                .prop_map(Value::Blob),
             Just(Value::Text("{\"a\":{\"b\":1}}".to_owned())),
             Just(Value::Text("616263".to_owned())),
         ]

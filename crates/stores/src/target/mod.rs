@@ -2,15 +2,15 @@
 //! never writes, never shows what a [`VisibleSchema`] hides, never runs beyond a deadline. Each fence and what it
 //! stops alone is in docs/fences.md.
 
-mod connection;
 mod authorizer;
-mod program;
-mod functions;
-mod watch;
-mod temporary_files;
-mod rows;
-mod faults;
+mod connection;
 mod echo;
+mod faults;
+mod functions;
+mod program;
+mod rows;
+mod temporary_files;
+mod watch;
 mod words;
 
 #[cfg(test)]
@@ -54,7 +54,12 @@ impl SqliteGeneration {
     }
 
     /// Runs `text` under the engine's fences. Outside tests the text is a guarded one.
-    async fn run(&self, text: String, visible: Arc<VisibleSchema>, limits: QueryLimits) -> Result<ResultSet, Error> {
+    async fn run(
+        &self,
+        text: String,
+        visible: Arc<VisibleSchema>,
+        limits: QueryLimits,
+    ) -> Result<ResultSet, Error> {
         // A time-out too large for the clock is as good as none; a day stands for it.
         let deadline = Instant::now()
             .checked_add(limits.timeout)
@@ -64,7 +69,12 @@ impl SqliteGeneration {
         let _stop = watch.stop_when_dropped();
         let pool = self.pool.clone();
         let work = async {
-            let permit = pool.permits.clone().acquire_owned().await.map_err(internal)?;
+            let permit = pool
+                .permits
+                .clone()
+                .acquire_owned()
+                .await
+                .map_err(internal)?;
             let (pool, watch) = (pool.clone(), watch.clone());
             let job = move || {
                 // Held by the thread and not by the future: what was given up may still be on its last opcode.
@@ -91,7 +101,8 @@ impl TargetGeneration for SqliteGeneration {
     }
 
     async fn query(&self, sql: &GuardedSql, limits: &QueryLimits) -> Result<ResultSet, Error> {
-        self.run(sql.text().to_owned(), sql.visible().clone(), *limits).await
+        self.run(sql.text().to_owned(), sql.visible().clone(), *limits)
+            .await
     }
 }
 

@@ -33,7 +33,8 @@ impl Catalog {
             trees: HashMap::new(),
             objects: HashSet::new(),
         };
-        let mut statement = connection.prepare("SELECT type, name, tbl_name, rootpage, sql FROM main.sqlite_schema")?;
+        let mut statement = connection
+            .prepare("SELECT type, name, tbl_name, rootpage, sql FROM main.sqlite_schema")?;
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next()? {
             let (kind, name, table) = (text(row, 0)?, text(row, 1)?, text(row, 2)?);
@@ -87,10 +88,17 @@ impl Check<'_> {
                 "OpenRead" | "ReopenIdx" => {
                     let tree = self.tree(step)?;
                     if self.visible.has_hidden_columns(&tree.table) {
-                        partly_hidden.entry(step.p1).or_default().push(self.layout(tree)?);
+                        partly_hidden
+                            .entry(step.p1)
+                            .or_default()
+                            .push(self.layout(tree)?);
                     }
                 }
-                "OpenWrite" => return Err(Fault::Write("the program opens a table for writing".to_owned())),
+                "OpenWrite" => {
+                    return Err(Fault::Write(
+                        "the program opens a table for writing".to_owned(),
+                    ));
+                }
                 "VOpen" if !self.virtual_tables.contains(&step.p4) => {
                     return Err(Fault::Denied(Denial::Hidden {
                         table: "virtual table".to_owned(),
@@ -110,7 +118,9 @@ impl Check<'_> {
 
     fn tree(&self, step: &Step) -> Result<&Tree, Fault> {
         // Another database than "main", or a page that the catalog does not know, is SQLite's own.
-        let known = (step.p3 == 0).then(|| self.catalog.trees.get(&step.p2)).flatten();
+        let known = (step.p3 == 0)
+            .then(|| self.catalog.trees.get(&step.p2))
+            .flatten();
         match known {
             Some(tree) if self.visible.table(&tree.table).is_some() => Ok(tree),
             other => Err(Fault::Denied(Denial::Hidden {
@@ -131,7 +141,9 @@ impl Check<'_> {
             let (key, hidden): (i64, i64) = (row.get(5)?, row.get(6)?);
             if key > 0 {
                 key_length += 1;
-                rowid_column = declared_type.eq_ignore_ascii_case("INTEGER").then(|| name.clone());
+                rowid_column = declared_type
+                    .eq_ignore_ascii_case("INTEGER")
+                    .then(|| name.clone());
             }
             columns.push((name, hidden == VIRTUAL_GENERATED));
             Ok(())
@@ -200,9 +212,10 @@ impl Check<'_> {
         argument: &str,
         mut each: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<()> {
-        let mut statement = self
-            .connection
-            .prepare(&format!("PRAGMA main.{name}({})", quote_identifier(argument)))?;
+        let mut statement = self.connection.prepare(&format!(
+            "PRAGMA main.{name}({})",
+            quote_identifier(argument)
+        ))?;
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next()? {
             each(row)?;
@@ -239,8 +252,8 @@ impl Layout {
             "Column" => self.hides(step.p2),
             "IsType" => self.hides(step.p3),
             "Rowid" | "IdxRowid" | "SeekRowid" | "NotExists" => self.rowid_is_hidden,
-            "SeekGE" | "SeekGT" | "SeekLE" | "SeekLT" | "IdxGE" | "IdxGT" | "IdxLE" | "IdxLT" | "Found" | "NotFound"
-            | "NoConflict" | "IfNoHope" => self.hides_key(&step.p4),
+            "SeekGE" | "SeekGT" | "SeekLE" | "SeekLT" | "IdxGE" | "IdxGT" | "IdxLE" | "IdxLT"
+            | "Found" | "NotFound" | "NoConflict" | "IfNoHope" => self.hides_key(&step.p4),
             "RowData" | "RowCell" => true,
             _ => false,
         };
@@ -299,15 +312,23 @@ fn list(connection: &Connection, explain: &str) -> rusqlite::Result<Vec<Step>> {
 }
 
 /// Returns how the program of `explain`, a statement of our own, names the virtual tables that it opens.
-pub(super) fn virtual_tables_opened(connection: &Connection, explain: &str) -> rusqlite::Result<Vec<String>> {
+pub(super) fn virtual_tables_opened(
+    connection: &Connection,
+    explain: &str,
+) -> rusqlite::Result<Vec<String>> {
     let opened = |step: Step| (step.opcode == "VOpen").then_some(step.p4);
-    Ok(list(connection, explain)?.into_iter().filter_map(opened).collect())
+    Ok(list(connection, explain)?
+        .into_iter()
+        .filter_map(opened)
+        .collect())
 }
 
 /// Returns a text column, however it is encoded; NULL is empty.
 fn text(row: &rusqlite::Row<'_>, index: usize) -> rusqlite::Result<String> {
     Ok(match row.get_ref(index)? {
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            String::from_utf8_lossy(bytes).into_owned()
+        }
         ValueRef::Integer(number) => number.to_string(),
         ValueRef::Real(number) => number.to_string(),
         ValueRef::Null => String::new(),

@@ -18,8 +18,15 @@ impl From<rusqlite::Error> for Failure {
 }
 
 /// Runs a statement to its end or to the row cap, whichever comes first.
-pub(super) fn collect(statement: &mut Statement<'_>, limits: &QueryLimits) -> Result<ResultSet, Failure> {
-    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+pub(super) fn collect(
+    statement: &mut Statement<'_>,
+    limits: &QueryLimits,
+) -> Result<ResultSet, Failure> {
+    let names: Vec<String> = statement
+        .column_names()
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
     let mut kinds = vec![Kinds::default(); names.len()];
     let mut result = ResultSet::default();
     let mut bytes = 0_usize;

@@ -60,7 +60,10 @@ impl Watch {
     ///
     /// Two ways lead to a stop. SQLite asks the progress handler after so many opcodes; and an interrupt from outside
     /// is seen at the next jump, which comes much earlier where single opcodes are slow.
-    pub(super) fn attend<'c>(self: &Arc<Self>, connection: &'c Connection) -> rusqlite::Result<Attended<'c>> {
+    pub(super) fn attend<'c>(
+        self: &Arc<Self>,
+        connection: &'c Connection,
+    ) -> rusqlite::Result<Attended<'c>> {
         let watch = self.clone();
         let mut next_file_look = Instant::now() + BETWEEN_FILE_LOOKS;
         let look = move || {

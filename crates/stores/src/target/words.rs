@@ -30,7 +30,9 @@ pub(super) fn is_writing(word: &str) -> bool {
         "UPDATE",
         "VACUUM",
     ];
-    WRITING.iter().any(|writing| writing.eq_ignore_ascii_case(word))
+    WRITING
+        .iter()
+        .any(|writing| writing.eq_ignore_ascii_case(word))
 }
 
 /// Returns the first word of a text, comments and empty statements aside.
@@ -85,7 +87,8 @@ pub(super) fn nesting(text: &str) -> usize {
 
 /// Says whether `name` occurs in a text, without regard to ASCII case.
 pub(super) fn mentions(text: &str, name: &str) -> bool {
-    text.to_ascii_lowercase().contains(&name.to_ascii_lowercase())
+    text.to_ascii_lowercase()
+        .contains(&name.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -109,10 +112,20 @@ mod tests {
 
     #[test]
     fn a_write_is_known_by_its_first_word() {
-        for text in ["insert into t values (1)", " -- SELECT\n/* SELECT */ DROP TABLE t", ";;Vacuum INTO 'x'"] {
+        for text in [
+            "insert into t values (1)",
+            " -- SELECT\n/* SELECT */ DROP TABLE t",
+            ";;Vacuum INTO 'x'",
+        ] {
             assert!(begins_a_write(text), "{text}");
         }
-        for text in ["SELECT 1", "WITH x AS (SELECT 1) SELECT * FROM x", "", "-- DROP", "updates"] {
+        for text in [
+            "SELECT 1",
+            "WITH x AS (SELECT 1) SELECT * FROM x",
+            "",
+            "-- DROP",
+            "updates",
+        ] {
             assert!(!begins_a_write(text), "{text}");
         }
     }

@@ -14,7 +14,8 @@ use engine::schema::{Column, Schema, Table, TableKind};
 use engine::{Code, Error};
 use stores::target::SqliteGeneration;
 
-const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+const ENDLESS: &str =
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
 
 /// A generation of a company, and what one of its people sees of it.
 struct Company {
@@ -122,7 +123,10 @@ target_database_suite!(
 
 async fn values_keep_their_types(company: Company) {
     let sql = "SELECT NULL, -9223372036854775808, 9223372036854775807, 0.1, 1e308 * 10, -1e308 * 10, '', 'naïve €', x'00ff', x''";
-    let rows = company.ask(sql, &QueryLimits::default()).await.expect("a row");
+    let rows = company
+        .ask(sql, &QueryLimits::default())
+        .await
+        .expect("a row");
     let expected = vec![
         Value::Null,
         Value::Integer(i64::MIN),
@@ -143,7 +147,11 @@ async fn columns_are_named_and_typed_by_what_came(company: Company) {
         "SELECT id, name AS who, id * 1.5 AS x, NULL AS missing, CASE id WHEN 1 THEN 'one' ELSE id END AS both, x'00' AS b
          FROM people ORDER BY id",
     );
-    let result = company.generation.query(&guarded, &QueryLimits::default()).await.expect("rows");
+    let result = company
+        .generation
+        .query(&guarded, &QueryLimits::default())
+        .await
+        .expect("rows");
     let columns: Vec<(&str, &str)> = result
         .columns
         .iter()
@@ -159,18 +167,38 @@ async fn columns_are_named_and_typed_by_what_came(company: Company) {
     ];
     assert_eq!(columns, expected);
     let empty = company.guarded("SELECT id FROM people WHERE id > 3");
-    let result = company.generation.query(&empty, &QueryLimits::default()).await.expect("no rows");
-    assert_eq!((result.columns.len(), result.rows.len(), result.truncated), (1, 0, false));
+    let result = company
+        .generation
+        .query(&empty, &QueryLimits::default())
+        .await
+        .expect("no rows");
+    assert_eq!(
+        (result.columns.len(), result.rows.len(), result.truncated),
+        (1, 0, false)
+    );
 }
 
 async fn text_that_no_result_can_hold_is_mended(company: Company) {
-    let rows = company.ask("SELECT CAST(x'61ff62' AS TEXT), 'a' || char(0) || 'b'", &QueryLimits::default()).await;
-    let expected = vec![Value::Text("a\u{fffd}b".to_owned()), Value::Text("a\0b".to_owned())];
+    let rows = company
+        .ask(
+            "SELECT CAST(x'61ff62' AS TEXT), 'a' || char(0) || 'b'",
+            &QueryLimits::default(),
+        )
+        .await;
+    let expected = vec![
+        Value::Text("a\u{fffd}b".to_owned()),
+        Value::Text("a\0b".to_owned()),
+    ];
     assert_eq!(rows, Ok(vec![expected]));
 }
 
 async fn mathematics_is_there(company: Company) {
-    let rows = company.ask("SELECT sqrt(9), pow(2, 10), ln(1), round(pi(), 2), ceil(1.2), mod(7, 4)", &QueryLimits::default()).await;
+    let rows = company
+        .ask(
+            "SELECT sqrt(9), pow(2, 10), ln(1), round(pi(), 2), ceil(1.2), mod(7, 4)",
+            &QueryLimits::default(),
+        )
+        .await;
     let expected = [3.0, 1024.0, 0.0, 3.14, 2.0, 3.0].map(Value::Real).to_vec();
     assert_eq!(rows, Ok(vec![expected]));
 }
@@ -182,31 +210,46 @@ async fn rows_and_bytes_are_capped(company: Company) {
             max_rows,
             ..QueryLimits::default()
         };
-        let result = company.generation.query(&guarded, &limits).await.expect("rows");
+        let result = company
+            .generation
+            .query(&guarded, &limits)
+            .await
+            .expect("rows");
         assert_eq!((result.rows.len(), result.truncated), (rows, truncated));
     }
     let limits = QueryLimits {
         max_bytes: 100,
         ..QueryLimits::default()
     };
-    let error = company.ask("SELECT printf('%.*c', 101, 'x')", &limits).await.expect_err("too large");
+    let error = company
+        .ask("SELECT printf('%.*c', 101, 'x')", &limits)
+        .await
+        .expect_err("too large");
     assert_eq!(error.code(), Code::ResultTooLarge);
 }
 
 async fn time_is_capped(company: Company) {
     let started = Instant::now();
-    let error = company.ask(ENDLESS, &within(200)).await.expect_err("no end");
+    let error = company
+        .ask(ENDLESS, &within(200))
+        .await
+        .expect_err("no end");
     assert_eq!(error.code(), Code::TargetQueryTimeout);
     assert!(started.elapsed() < Duration::from_secs(2));
 }
 
 async fn a_dropped_query_stops(company: Company) {
     for _ in 0..20 {
-        let endless = company.ask(ENDLESS, &within(600_000)).await_for(Duration::from_millis(20)).await;
+        let endless = company
+            .ask(ENDLESS, &within(600_000))
+            .await_for(Duration::from_millis(20))
+            .await;
         assert!(endless.is_none());
     }
     // Every connection would be at work for ten minutes had dropping not stopped them.
-    let rows = company.ask("SELECT count(*) FROM people", &within(5_000)).await;
+    let rows = company
+        .ask("SELECT count(*) FROM people", &within(5_000))
+        .await;
     assert_eq!(rows, Ok(vec![vec![Value::Integer(3)]]));
 }
 
@@ -225,25 +268,45 @@ async fn queries_run_side_by_side(company: Company) {
 async fn hidden_columns_stay_hidden(company: Company) {
     // The guard writes `*` out, so that the hidden column is not even missed.
     let guarded = company.guarded("SELECT * FROM people WHERE id = 1");
-    let result = company.generation.query(&guarded, &QueryLimits::default()).await.expect("a row");
-    assert_eq!(result.rows, [[Value::Integer(1), Value::Text("Ada".to_owned())]]);
+    let result = company
+        .generation
+        .query(&guarded, &QueryLimits::default())
+        .await
+        .expect("a row");
+    assert_eq!(
+        result.rows,
+        [[Value::Integer(1), Value::Text("Ada".to_owned())]]
+    );
     for sql in [
         "SELECT salary FROM people",
         "WITH p AS (SELECT salary FROM people) SELECT * FROM p",
         "SELECT salary FROM people FULL JOIN (SELECT NULL AS salary) USING (salary)",
         "SELECT token FROM secrets",
     ] {
-        assert!(guard(&GeneratedSql::new(sql), &company.visible).is_err(), "{sql}");
+        assert!(
+            guard(&GeneratedSql::new(sql), &company.visible).is_err(),
+            "{sql}"
+        );
     }
 }
 
 async fn errors_in_the_data_are_the_querys(company: Company) {
     for (sql, message) in [
         ("SELECT abs(-9223372036854775807 - 1)", "integer overflow"),
-        ("SELECT json_extract(name, '$.a') FROM people WHERE id = 1", "malformed JSON"),
+        (
+            "SELECT json_extract(name, '$.a') FROM people WHERE id = 1",
+            "malformed JSON",
+        ),
     ] {
-        let error = company.ask(sql, &QueryLimits::default()).await.expect_err(sql);
-        assert_eq!((error.code(), error.message()), (Code::InvalidSql, message), "{sql}");
+        let error = company
+            .ask(sql, &QueryLimits::default())
+            .await
+            .expect_err(sql);
+        assert_eq!(
+            (error.code(), error.message()),
+            (Code::InvalidSql, message),
+            "{sql}"
+        );
     }
 }
 
@@ -259,9 +322,16 @@ async fn the_file_that_is_gone_is_said_to_be_down(company: Company) {
         copied_at: String::new(),
         original_changed: false,
     });
-    let gone = SqliteGeneration::new("/nowhere/at all.db".into(), company.generation.schema().clone(), provenance);
+    let gone = SqliteGeneration::new(
+        "/nowhere/at all.db".into(),
+        company.generation.schema().clone(),
+        provenance,
+    );
     let guarded = company.guarded("SELECT id FROM people");
-    let error = gone.query(&guarded, &QueryLimits::default()).await.expect_err("no file");
+    let error = gone
+        .query(&guarded, &QueryLimits::default())
+        .await
+        .expect_err("no file");
     assert_eq!(error.code(), Code::TargetDatabaseDown);
     assert!(error.cause().is_some() && !error.message().contains("nowhere"));
 }

@@ -26,7 +26,12 @@ fn benign_texts_give_the_same_rows_with_either_fence_and_with_both() {
             count += 1;
             let varies = sql.contains("random()") || sql.contains("'now'");
             let mut fault = |what: &str, error: &Error| {
-                faults.push(format!("{}: {what}: {} ({:?}): {sql}", class.name, error, error.cause()));
+                faults.push(format!(
+                    "{}: {what}: {} ({:?}): {sql}",
+                    class.name,
+                    error,
+                    error.cause()
+                ));
             };
             let guarded = match guard(&GeneratedSql::new(sql), &target.visible) {
                 Ok(guarded) => guarded,
@@ -51,7 +56,11 @@ fn benign_texts_give_the_same_rows_with_either_fence_and_with_both() {
                 // Names of columns come from the text, which the guard may have written anew.
                 Ok(result) if result.rows == both.rows || varies => {}
                 Ok(other) => {
-                    let rows = format!("{:?} instead of {:?}", other.rows.first(), both.rows.first());
+                    let rows = format!(
+                        "{:?} instead of {:?}",
+                        other.rows.first(),
+                        both.rows.first()
+                    );
                     fault("the engine alone", &Error::new(Code::Internal, rows));
                 }
                 // Only the guard answers for the schema tables and writes `*` out where columns are hidden.
@@ -61,5 +70,10 @@ fn benign_texts_give_the_same_rows_with_either_fence_and_with_both() {
         }
     }
     assert!(count >= 250, "only {count} benign texts");
-    assert!(faults.is_empty(), "{} faults of {count}:\n{}", faults.len(), faults.join("\n"));
+    assert!(
+        faults.is_empty(),
+        "{} faults of {count}:\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
 }

@@ -22,7 +22,11 @@ pub(super) fn classes(corpus: &str) -> Vec<Class> {
     paths
         .into_iter()
         .map(|path| Class {
-            name: path.file_stem().expect("a name").to_string_lossy().into_owned(),
+            name: path
+                .file_stem()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned(),
             lines: fs::read_to_string(&path)
                 .expect("text")
                 .lines()
@@ -54,18 +58,27 @@ fn decode(line: &str) -> String {
         let (text, length) = if let Some(repeat) = rest.strip_prefix("{repeat:") {
             let end = repeat.find('}').expect("an end of the repetition");
             let (count, text) = repeat[..end].split_once(':').expect("a count");
-            (decode(text).repeat(count.parse().expect("a number")), "{repeat:".len() + end + 1)
+            (
+                decode(text).repeat(count.parse().expect("a number")),
+                "{repeat:".len() + end + 1,
+            )
         } else if let Some(code) = rest.strip_prefix("\\u{") {
             let end = code.find('}').expect("an end of the code point");
             let number = u32::from_str_radix(&code[..end], 16).expect("a number");
-            (char::from_u32(number).expect("a character").to_string(), "\\u{".len() + end + 1)
+            (
+                char::from_u32(number).expect("a character").to_string(),
+                "\\u{".len() + end + 1,
+            )
         } else {
             let escaped = ["\\n", "\\r", "\\t", "\\0", "\\\\"]
                 .into_iter()
                 .zip(["\n", "\r", "\t", "\0", "\\"])
                 .find(|(escape, _)| rest.starts_with(escape));
             // A brace that repeats nothing stands for itself.
-            escaped.map_or_else(|| (rest[..1].to_owned(), 1), |(_, meant)| (meant.to_owned(), 2))
+            escaped.map_or_else(
+                || (rest[..1].to_owned(), 1),
+                |(_, meant)| (meant.to_owned(), 2),
+            )
         };
         decoded.push_str(&text);
         rest = &rest[length..];
@@ -75,5 +88,8 @@ fn decode(line: &str) -> String {
 
 #[test]
 fn escapes_are_decoded() {
-    assert_eq!(decode(r"a\n{repeat:3:\t(}\0\\n{}\u{2003}|"), "a\n\t(\t(\t(\0\\n{}\u{2003}|");
+    assert_eq!(
+        decode(r"a\n{repeat:3:\t(}\0\\n{}\u{2003}|"),
+        "a\n\t(\t(\t(\0\\n{}\u{2003}|"
+    );
 }

@@ -56,21 +56,45 @@ fn what_is_visible_can_be_read() {
         ("SELECT name FROM people WHERE id = 2 OR id = 3", "Bob\nCy"),
         ("SELECT name FROM people WHERE team_id = 2", "Cy"),
         ("SELECT name FROM people WHERE lower(name) = 'ada'", "Ada"),
-        ("SELECT t.name, count(*) FROM people p JOIN teams t ON t.id = p.team_id GROUP BY 1 ORDER BY 1", "Blue|1\nRed|2"),
-        ("SELECT * FROM teams NATURAL JOIN (SELECT 2 AS id)", "2|Blue"),
+        (
+            "SELECT t.name, count(*) FROM people p JOIN teams t ON t.id = p.team_id GROUP BY 1 ORDER BY 1",
+            "Blue|1\nRed|2",
+        ),
+        (
+            "SELECT * FROM teams NATURAL JOIN (SELECT 2 AS id)",
+            "2|Blue",
+        ),
         ("SELECT teams.name FROM people JOIN teams USING (name)", ""),
-        ("SELECT name FROM directory WHERE team_id = 1 ORDER BY 1 DESC", "Bob\nAda"),
+        (
+            "SELECT name FROM directory WHERE team_id = 1 ORDER BY 1 DESC",
+            "Bob\nAda",
+        ),
         ("SELECT count(*) FROM directory", "3"),
-        ("SELECT grade FROM grades WHERE grade >= 'A' ORDER BY 1", "A\nB"),
+        (
+            "SELECT grade FROM grades WHERE grade >= 'A' ORDER BY 1",
+            "A\nB",
+        ),
         ("SELECT a, b, c, d FROM wide", "1|2|c|c!"),
-        ("SELECT body FROM notes WHERE notes MATCH 'quick'", "the quick fox"),
-        ("SELECT highlight(notes, 1, '[', ']') FROM notes('quick') ORDER BY rank", "the [quick] fox"),
+        (
+            "SELECT body FROM notes WHERE notes MATCH 'quick'",
+            "the quick fox",
+        ),
+        (
+            "SELECT highlight(notes, 1, '[', ']') FROM notes('quick') ORDER BY rank",
+            "the [quick] fox",
+        ),
         ("SELECT title FROM notes ORDER BY title", "one\ntwo"),
-        ("SELECT body FROM old_notes WHERE old_notes MATCH 'old'", "the old fox"),
+        (
+            "SELECT body FROM old_notes WHERE old_notes MATCH 'old'",
+            "the old fox",
+        ),
         ("SELECT value FROM json_each('[1,2]')", "1\n2"),
         ("SELECT count(*) FROM json_each('[1,2]')", "2"),
         ("WITH x(a) AS (SELECT 1) SELECT count(*) FROM x", "1"),
-        ("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3) SELECT sum(i) FROM n", "6"),
+        (
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3) SELECT sum(i) FROM n",
+            "6",
+        ),
         ("SELECT '{\"a\":7}' ->> 'a'", "7"),
         ("VALUES (1), (2)", "1\n2"),
         ("SELECT 1; -- that is all", "1"),
@@ -83,13 +107,31 @@ fn what_is_visible_can_be_read() {
 fn a_name_given_to_something_else_hides_nothing_and_shows_nothing() {
     let company = company();
     for (sql, expected) in [
-        ("WITH secrets AS (SELECT 1 AS a) SELECT count(*) FROM secrets", "1"),
-        ("WITH secrets(token) AS (SELECT 'mine') SELECT token FROM secrets", "mine"),
-        ("WITH sqlite_master(name) AS (VALUES ('mine')) SELECT name FROM sqlite_master", "mine"),
-        ("WITH sqlite_master(name) AS (VALUES ('mine')) SELECT count(*) FROM sqlite_master", "1"),
-        ("WITH people(salary) AS (SELECT 5) SELECT salary FROM people", "5"),
+        (
+            "WITH secrets AS (SELECT 1 AS a) SELECT count(*) FROM secrets",
+            "1",
+        ),
+        (
+            "WITH secrets(token) AS (SELECT 'mine') SELECT token FROM secrets",
+            "mine",
+        ),
+        (
+            "WITH sqlite_master(name) AS (VALUES ('mine')) SELECT name FROM sqlite_master",
+            "mine",
+        ),
+        (
+            "WITH sqlite_master(name) AS (VALUES ('mine')) SELECT count(*) FROM sqlite_master",
+            "1",
+        ),
+        (
+            "WITH people(salary) AS (SELECT 5) SELECT salary FROM people",
+            "5",
+        ),
         ("SELECT salary FROM (SELECT 5 AS salary)", "5"),
-        ("SELECT people.salary FROM (SELECT 5 AS salary) AS people", "5"),
+        (
+            "SELECT people.salary FROM (SELECT 5 AS salary) AS people",
+            "5",
+        ),
     ] {
         assert_eq!(company.answer(sql), expected, "{sql}");
     }
@@ -116,14 +158,23 @@ fn a_hidden_column_is_answered_like_one_that_does_not_exist() {
         let hidden = company.answer(&sql.replace("COL", "salary"));
         let missing = company.answer(&sql.replace("COL", "nosuch"));
         assert_eq!(hidden.replace("salary", "nosuch"), missing, "{sql}");
-        assert!(missing.starts_with("unknown_column: ") || missing.contains("cannot join"), "{sql}: {missing}");
+        assert!(
+            missing.starts_with("unknown_column: ") || missing.contains("cannot join"),
+            "{sql}: {missing}"
+        );
     }
 }
 
 #[test]
 fn a_hidden_table_is_answered_like_one_that_does_not_exist() {
     let company = company();
-    for hidden_name in ["secrets", "rich", "notes_content", "diary_data", "sqlite_stat1"] {
+    for hidden_name in [
+        "secrets",
+        "rich",
+        "notes_content",
+        "diary_data",
+        "sqlite_stat1",
+    ] {
         for sql in [
             "SELECT * FROM TAB",
             "SELECT count(*) FROM TAB",
@@ -136,8 +187,15 @@ fn a_hidden_table_is_answered_like_one_that_does_not_exist() {
         ] {
             let hidden = company.answer(&sql.replace("TAB", hidden_name));
             let missing = company.answer(&sql.replace("TAB", "nosuch"));
-            assert!(missing.starts_with("unknown_table: no such table: "), "{sql}: {missing}");
-            assert_eq!(hidden.replace(hidden_name, "nosuch"), missing, "{hidden_name}: {sql}");
+            assert!(
+                missing.starts_with("unknown_table: no such table: "),
+                "{sql}: {missing}"
+            );
+            assert_eq!(
+                hidden.replace(hidden_name, "nosuch"),
+                missing,
+                "{hidden_name}: {sql}"
+            );
         }
     }
 }
@@ -189,16 +247,32 @@ fn what_sqlite_does_not_ask_the_authorizer_about_is_refused_by_the_program() {
 #[test]
 fn a_plan_is_not_told() {
     let company = company();
-    for sql in ["EXPLAIN SELECT 1", "EXPLAIN QUERY PLAN SELECT name FROM people"] {
-        assert_eq!(company.answer(sql), "not_a_select: only SELECT may run", "{sql}");
+    for sql in [
+        "EXPLAIN SELECT 1",
+        "EXPLAIN QUERY PLAN SELECT name FROM people",
+    ] {
+        assert_eq!(
+            company.answer(sql),
+            "not_a_select: only SELECT may run",
+            "{sql}"
+        );
     }
 }
 
 #[test]
 fn functions_outside_the_list_are_refused_by_name() {
     let company = company();
-    for function in ["load_extension('x')", "randomblob(5)", "sqlite_version()", "fts3_tokenizer('x')", "zeroblob(9)"] {
+    for function in [
+        "load_extension('x')",
+        "randomblob(5)",
+        "sqlite_version()",
+        "fts3_tokenizer('x')",
+        "zeroblob(9)",
+    ] {
         let answer = company.answer(&format!("SELECT {function}"));
-        assert!(answer.starts_with("function_not_allowed: "), "{function}: {answer}");
+        assert!(
+            answer.starts_with("function_not_allowed: "),
+            "{function}: {answer}"
+        );
     }
 }

@@ -54,18 +54,30 @@ fn guarded(target: &Target, sql: &str) -> Result<GuardedSql, Error> {
 fn check(ask: impl Fn(&Target, &str) -> Result<ResultSet, Error> + Sync) {
     let lines: Vec<(String, String)> = classes("hostile")
         .into_iter()
-        .flat_map(|class| class.lines.into_iter().map(move |line| (class.name.clone(), line)))
+        .flat_map(|class| {
+            class
+                .lines
+                .into_iter()
+                .map(move |line| (class.name.clone(), line))
+        })
         .collect();
     assert!(lines.len() >= 250, "only {} hostile texts", lines.len());
     let next = AtomicUsize::new(0);
     let faults: Vec<String> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..2).map(|_| scope.spawn(|| work(&lines, &next, &ask))).collect();
+        let workers: Vec<_> = (0..2)
+            .map(|_| scope.spawn(|| work(&lines, &next, &ask)))
+            .collect();
         workers
             .into_iter()
             .flat_map(|worker| worker.join().expect("no panic"))
             .collect()
     });
-    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    assert!(
+        faults.is_empty(),
+        "{} faults:\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
 }
 
 fn work(
@@ -89,8 +101,12 @@ fn work(
             fault(format!("took {} ms", took.as_millis()));
         }
         match answer {
-            Ok(result) if shows_hidden(&result, &salaries) => fault("shows a hidden value".to_owned()),
-            Err(error) if error.code() == Code::Internal => fault(format!("{error} {:?}", error.cause())),
+            Ok(result) if shows_hidden(&result, &salaries) => {
+                fault("shows a hidden value".to_owned())
+            }
+            Err(error) if error.code() == Code::Internal => {
+                fault(format!("{error} {:?}", error.cause()))
+            }
             Err(error) if error.message().contains("canary") => fault(format!("tells: {error}")),
             _ => {}
         }
@@ -114,7 +130,9 @@ fn shows_hidden(result: &ResultSet, salaries: &HashSet<i64>) -> bool {
     result.rows.iter().flatten().any(|value| match value {
         Value::Integer(number) => salaries.contains(number),
         Value::Real(number) => number.fract() == 0.0 && salaries.contains(&(*number as i64)),
-        Value::Text(text) => text.contains("canary") || salaries.iter().any(|salary| text == &format!("{salary}.0")),
+        Value::Text(text) => {
+            text.contains("canary") || salaries.iter().any(|salary| text == &format!("{salary}.0"))
+        }
         Value::Blob(blob) => blob.windows(6).any(|bytes| bytes == b"canary"),
         Value::Null => false,
     })
@@ -172,10 +190,13 @@ fn writes_are_answered_in_sqlites_words() {
         }
         for sql in &class.lines {
             let error = target.ask_within(sql, LIMITS).expect_err(sql);
-            assert_eq!(error.message(), "attempt to write a readonly database", "{sql}");
+            assert_eq!(
+                error.message(),
+                "attempt to write a readonly database",
+                "{sql}"
+            );
             assert_eq!(error.code(), Code::SqlNotReadOnly, "{sql}");
             assert!(error.cause().is_some(), "{sql}");
         }
     }
 }
-

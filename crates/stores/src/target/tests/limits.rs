@@ -7,8 +7,10 @@ use engine::ports::QueryLimits;
 
 use super::support::{Target, runtime};
 
-const NUMBERS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100) SELECT i FROM n";
-const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+const NUMBERS: &str =
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100) SELECT i FROM n";
+const ENDLESS: &str =
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
 
 fn target() -> Target {
     Target::new("CREATE TABLE t(a); INSERT INTO t VALUES (1);", &[])
@@ -25,7 +27,9 @@ fn limits(timeout_ms: u64) -> QueryLimits {
 fn an_endless_query_ends_at_its_deadline() {
     let target = target();
     let started = Instant::now();
-    let error = target.ask_within(ENDLESS, limits(200)).expect_err("a time-out");
+    let error = target
+        .ask_within(ENDLESS, limits(200))
+        .expect_err("a time-out");
     assert_eq!(error.code(), Code::TargetQueryTimeout);
     assert!(error.message().contains("200 ms"));
     assert!(started.elapsed() < Duration::from_secs(2));
@@ -38,10 +42,21 @@ fn dropping_the_future_frees_every_connection() {
     runtime.block_on(async {
         // More than may run at once: were one of them still at work, the last question would wait for it.
         for _ in 0..20 {
-            let endless = target.generation.run(ENDLESS.to_owned(), target.visible.clone(), limits(60_000));
-            assert!(tokio::time::timeout(Duration::from_millis(20), endless).await.is_err());
+            let endless =
+                target
+                    .generation
+                    .run(ENDLESS.to_owned(), target.visible.clone(), limits(60_000));
+            assert!(
+                tokio::time::timeout(Duration::from_millis(20), endless)
+                    .await
+                    .is_err()
+            );
         }
-        let asked = target.generation.run("SELECT a FROM t".to_owned(), target.visible.clone(), limits(5_000));
+        let asked = target.generation.run(
+            "SELECT a FROM t".to_owned(),
+            target.visible.clone(),
+            limits(5_000),
+        );
         assert_eq!(asked.await.map(|result| result.rows.len()), Ok(1));
     });
 }
@@ -50,10 +65,19 @@ fn dropping_the_future_frees_every_connection() {
 fn waiting_for_a_connection_counts_as_time() {
     let target = target();
     runtime().block_on(async {
-        let ask = |timeout_ms| target.generation.run(ENDLESS.to_owned(), target.visible.clone(), limits(timeout_ms));
+        let ask = |timeout_ms| {
+            target.generation.run(
+                ENDLESS.to_owned(),
+                target.visible.clone(),
+                limits(timeout_ms),
+            )
+        };
         let started = Instant::now();
         for answer in futures::future::join_all((0..20).map(|_| ask(300))).await {
-            assert_eq!(answer.map_err(|error| error.code()), Err(Code::TargetQueryTimeout));
+            assert_eq!(
+                answer.map_err(|error| error.code()),
+                Err(Code::TargetQueryTimeout)
+            );
         }
         assert!(started.elapsed() < Duration::from_secs(3));
     });
@@ -80,7 +104,9 @@ fn bytes_beyond_the_cap_are_an_error() {
             max_bytes,
             ..QueryLimits::default()
         };
-        let code = target.ask_within(NUMBERS, limits).map_err(|error| error.code());
+        let code = target
+            .ask_within(NUMBERS, limits)
+            .map_err(|error| error.code());
         assert_eq!(code.is_ok(), fits);
         assert!(fits || code == Err(Code::ResultTooLarge));
     }
@@ -114,7 +140,11 @@ fn no_single_call_of_a_function_runs_long() {
         let started = Instant::now();
         let answer = target.answer(&format!("SELECT {call}"));
         let took = started.elapsed();
-        assert!(took < Duration::from_secs(2), "{} ms: {call}: {answer}", took.as_millis());
+        assert!(
+            took < Duration::from_secs(2),
+            "{} ms: {call}: {answer}",
+            took.as_millis()
+        );
     }
 }
 
@@ -124,22 +154,37 @@ fn calls_in_one_pass_are_counted() {
     let sum = format!("SELECT {} FROM t", vec!["round(a)"; 200].join(" + "));
     assert_eq!(target.answer(&sum), "200");
     let columns = format!("SELECT {} FROM t", vec!["round(a)"; 301].join(", "));
-    assert_eq!(target.answer(&columns), "sql_too_complex: the SQL calls functions in too many places");
+    assert_eq!(
+        target.answer(&columns),
+        "sql_too_complex: the SQL calls functions in too many places"
+    );
 }
 
 #[test]
 fn queries_within_queries_are_counted_before_sqlite_sees_them() {
     let target = target();
-    let nested = |depth: usize| format!("{}SELECT 1{}", "SELECT * FROM (".repeat(depth), ")".repeat(depth));
+    let nested = |depth: usize| {
+        format!(
+            "{}SELECT 1{}",
+            "SELECT * FROM (".repeat(depth),
+            ")".repeat(depth)
+        )
+    };
     assert_eq!(target.answer(&nested(100)), "1");
-    assert_eq!(target.answer(&nested(60_000)), "sql_too_complex: the SQL is nested too deeply");
+    assert_eq!(
+        target.answer(&nested(60_000)),
+        "sql_too_complex: the SQL is nested too deeply"
+    );
 }
 
 #[test]
 fn several_thousand_statements_are_one_too_many() {
     let target = target();
     let answer = target.answer(&"SELECT 1;".repeat(100_000));
-    assert_eq!(answer, "more_than_one_statement: only one statement may run");
+    assert_eq!(
+        answer,
+        "more_than_one_statement: only one statement may run"
+    );
 }
 
 #[test]
@@ -160,6 +205,12 @@ fn rows_longer_than_a_value_may_be_can_still_be_read() {
         "CREATE TABLE t(a, document BLOB, b); INSERT INTO t VALUES ('before', zeroblob(3000000), 'after');",
         &[],
     );
-    assert_eq!(target.answer("SELECT a, b, length(document) FROM t"), "before|after|3000000");
-    assert_eq!(target.answer("SELECT document FROM t"), "result_too_large: string or blob too big");
+    assert_eq!(
+        target.answer("SELECT a, b, length(document) FROM t"),
+        "before|after|3000000"
+    );
+    assert_eq!(
+        target.answer("SELECT document FROM t"),
+        "result_too_large: string or blob too big"
+    );
 }

@@ -52,7 +52,9 @@ impl Target {
 
     /// Runs raw text under the engine's fences alone.
     pub(super) fn ask_within(&self, sql: &str, limits: QueryLimits) -> Result<ResultSet, Error> {
-        let asked = self.generation.run(sql.to_owned(), self.visible.clone(), limits);
+        let asked = self
+            .generation
+            .run(sql.to_owned(), self.visible.clone(), limits);
         runtime().block_on(asked)
     }
 
@@ -118,7 +120,11 @@ pub(super) fn read(path: &Path) -> Schema {
             "virtual" => TableKind::Virtual,
             _ => TableKind::Table,
         },
-        reads: if kind == "view" { reads(&connection, &name) } else { Vec::new() },
+        reads: if kind == "view" {
+            reads(&connection, &name)
+        } else {
+            Vec::new()
+        },
         primary_key: Vec::new(),
         foreign_keys: Vec::new(),
         row_count: None,

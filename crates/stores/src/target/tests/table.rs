@@ -30,29 +30,65 @@ const COMPANY: &str = "
 
 /// Each kind of statement as docs/fences.md calls it. FILE is a path beside the database.
 const KINDS: [(&str, &str); 23] = [
-    ("`INSERT`, `UPDATE`, `DELETE`", "UPDATE people SET name = 'x'"),
-    ("a write behind `WITH`", "WITH x AS (SELECT 1) DELETE FROM people"),
+    (
+        "`INSERT`, `UPDATE`, `DELETE`",
+        "UPDATE people SET name = 'x'",
+    ),
+    (
+        "a write behind `WITH`",
+        "WITH x AS (SELECT 1) DELETE FROM people",
+    ),
     ("`CREATE`, `ALTER`, `DROP`", "DROP TABLE people"),
-    ("`CREATE TEMP TABLE`", "CREATE TEMP TABLE t AS SELECT 1 AS a"),
+    (
+        "`CREATE TEMP TABLE`",
+        "CREATE TEMP TABLE t AS SELECT 1 AS a",
+    ),
     ("`ATTACH`", "ATTACH 'FILE' AS other"),
     ("`VACUUM INTO`", "VACUUM INTO 'FILE'"),
     ("`PRAGMA` that writes", "PRAGMA user_version = 7"),
     ("`PRAGMA` that takes a fence away", "PRAGMA query_only = 0"),
     ("`BEGIN`, `SAVEPOINT`", "BEGIN"),
-    ("a second statement that writes", "SELECT 1; DELETE FROM people"),
+    (
+        "a second statement that writes",
+        "SELECT 1; DELETE FROM people",
+    ),
     ("`EXPLAIN`", "EXPLAIN SELECT name FROM people"),
     ("a hidden column", "SELECT salary FROM people"),
-    ("a hidden column through a name of its own", "WITH p AS (SELECT salary FROM people) SELECT * FROM p"),
-    ("a hidden column through `FULL JOIN ... USING`", "SELECT salary FROM people FULL JOIN (SELECT NULL AS salary) USING (salary)"),
-    ("a hidden column compared by `USING`", "SELECT name FROM people JOIN (SELECT 50000 AS salary) USING (salary)"),
+    (
+        "a hidden column through a name of its own",
+        "WITH p AS (SELECT salary FROM people) SELECT * FROM p",
+    ),
+    (
+        "a hidden column through `FULL JOIN ... USING`",
+        "SELECT salary FROM people FULL JOIN (SELECT NULL AS salary) USING (salary)",
+    ),
+    (
+        "a hidden column compared by `USING`",
+        "SELECT name FROM people JOIN (SELECT 50000 AS salary) USING (salary)",
+    ),
     ("a hidden table", "SELECT token FROM secrets"),
     ("counting a hidden table", "SELECT count(*) FROM secrets"),
-    ("the real `sqlite_master`", "SELECT count(*) FROM main.sqlite_master WHERE name = 'secrets'"),
-    ("a `pragma_` function", "SELECT name FROM pragma_table_info('people')"),
-    ("an endless query", "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"),
-    ("a giant value", "WITH n(i, s) AS (SELECT 1, 'abcdefgh' UNION ALL SELECT i + 1, s || s FROM n WHERE i < 22) SELECT max(length(s)) FROM n"),
+    (
+        "the real `sqlite_master`",
+        "SELECT count(*) FROM main.sqlite_master WHERE name = 'secrets'",
+    ),
+    (
+        "a `pragma_` function",
+        "SELECT name FROM pragma_table_info('people')",
+    ),
+    (
+        "an endless query",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+    ),
+    (
+        "a giant value",
+        "WITH n(i, s) AS (SELECT 1, 'abcdefgh' UNION ALL SELECT i + 1, s || s FROM n WHERE i < 22) SELECT max(length(s)) FROM n",
+    ),
     ("thousands of nested queries", "NESTED"),
-    ("rows without end", "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n LIMIT 100000"),
+    (
+        "rows without end",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n LIMIT 100000",
+    ),
 ];
 
 const FENCES: [&str; 10] = [
@@ -93,7 +129,11 @@ fn the_table_of_the_documentation_is_true() {
             wrong.push(right);
         }
     }
-    assert!(wrong.is_empty(), "docs/fences.md should say:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "docs/fences.md should say:\n{}",
+        wrong.join("\n")
+    );
     assert_eq!(documented.len(), KINDS.len(), "rows that nothing tests");
 }
 
@@ -112,7 +152,9 @@ fn documented_table() -> BTreeMap<String, Vec<String>> {
         let line = line.trim().trim_start_matches('|').trim_end_matches('|');
         line.split('|').map(|cell| cell.trim().to_owned()).collect()
     };
-    let mut lines = text.lines().skip_while(|line| !line.starts_with("| Kind of statement"));
+    let mut lines = text
+        .lines()
+        .skip_while(|line| !line.starts_with("| Kind of statement"));
     let head = cells(lines.next().expect("the table"));
     assert_eq!(head[1..], FENCES);
     lines
@@ -131,7 +173,14 @@ fn cell(fence: &str, sql: &str) -> Option<&'static str> {
     let beside = target.folder.path().join("beside.db");
     let sql = sql
         .replace("FILE", beside.to_str().expect("a path"))
-        .replace("NESTED", &format!("{}SELECT 1{}", "SELECT * FROM (".repeat(1_000), ")".repeat(1_000)));
+        .replace(
+            "NESTED",
+            &format!(
+                "{}SELECT 1{}",
+                "SELECT * FROM (".repeat(1_000),
+                ")".repeat(1_000)
+            ),
+        );
     if fence == "file mode 0444" {
         return stops_by_mode(&target, &sql).map(word);
     }
@@ -148,7 +197,9 @@ fn cell(fence: &str, sql: &str) -> Option<&'static str> {
             Err(_) => true,
         },
         "`query_only`" => {
-            connection.execute_batch("PRAGMA query_only = 1").expect("a pragma");
+            connection
+                .execute_batch("PRAGMA query_only = 1")
+                .expect("a pragma");
             is_stopped(&connection, &sql)
         }
         "authorizer" => {
@@ -167,7 +218,9 @@ fn cell(fence: &str, sql: &str) -> Option<&'static str> {
             };
             check.run(&sql).is_err() || is_stopped(&connection, &sql)
         }
-        "one read-only statement" => prepare_select(&connection, &sql).is_err() || is_stopped(&connection, &sql),
+        "one read-only statement" => {
+            prepare_select(&connection, &sql).is_err() || is_stopped(&connection, &sql)
+        }
         "limits" => {
             for (limit, value) in LIMITS {
                 connection.set_limit(limit, value).expect("a limit");
@@ -221,7 +274,10 @@ fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 /// Runs `sql` as someone who may read the file and not write it, in a process of its own if we are root.
 fn stops_by_mode(target: &Target, sql: &str) -> Option<bool> {
     fs::set_permissions(&target.path, fs::Permissions::from_mode(0o444)).expect("a mode");
-    let is_root = fs::metadata(target.folder.path()).expect("the folder").uid() == 0;
+    let is_root = fs::metadata(target.folder.path())
+        .expect("the folder")
+        .uid()
+        == 0;
     if !is_root {
         let connection = Connection::open(&target.path).expect("a connection");
         return Some(is_stopped(&connection, sql));
@@ -237,7 +293,11 @@ fn stops_by_mode(target: &Target, sql: &str) -> Option<bool> {
     let child = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(&copy)
-        .args(["--exact", "target::tests::table::runs_one_statement_for_the_test_of_file_modes", "--nocapture"])
+        .args([
+            "--exact",
+            "target::tests::table::runs_one_statement_for_the_test_of_file_modes",
+            "--nocapture",
+        ])
         .env(CHILD_PATH, &target.path)
         .env(CHILD_SQL, sql)
         .output();
