@@ -1,3 +1,4 @@
 //! Integration tests.
 
+mod corpus_gold;
 mod target_database;
