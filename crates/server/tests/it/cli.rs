@@ -5,10 +5,21 @@ use crate::fixture::{Fixture, ScriptedModel};
 #[test]
 fn a_question_is_answered_with_rows_and_evidence() {
     let fixture = Fixture::new();
-    let model = ScriptedModel::replying(&["```sql\nSELECT count(*) AS n FROM customers WHERE country = 'Germany'\n```"]);
+    let model = ScriptedModel::replying(&[
+        "```sql\nSELECT count(*) AS n FROM customers WHERE country = 'Germany'\n```",
+    ]);
     let original = fixture.original_path();
     let answer = fixture
-        .run_with(&model, &["ask", "--db", &original, "--json", "How many customers are German?"])
+        .run_with(
+            &model,
+            &[
+                "ask",
+                "--db",
+                &original,
+                "--json",
+                "How many customers are German?",
+            ],
+        )
         .expect_code(0)
         .json();
     assert_eq!(answer["status"], "answered");
@@ -16,7 +27,10 @@ fn a_question_is_answered_with_rows_and_evidence() {
     assert_eq!(answer["columns"][0]["name"], "n");
     assert_eq!(answer["sentence"], "N is 2.");
     assert_eq!(answer["tables"], serde_json::json!(["customers"]));
-    assert_eq!(answer["receipt"]["question"], "How many customers are German?");
+    assert_eq!(
+        answer["receipt"]["question"],
+        "How many customers are German?"
+    );
     assert_eq!(answer["tokens"]["generated"], 10);
     for field in ["sql", "data_as_of", "copied_at", "timings_ms", "tokens"] {
         assert!(!answer[field].is_null(), "{field}");
@@ -25,7 +39,9 @@ fn a_question_is_answered_with_rows_and_evidence() {
 
     let store = fixture.system_store();
     let (status, receipt): (String, String) = store
-        .query_row("SELECT status, receipt FROM queries", [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row("SELECT status, receipt FROM queries", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .unwrap();
     assert_eq!(status, "success");
     let receipt: serde_json::Value = serde_json::from_str(&receipt).unwrap();
@@ -38,7 +54,10 @@ fn an_answer_is_drawn_for_people() {
     let model = ScriptedModel::replying(&["SELECT name, country FROM customers ORDER BY id"]);
     let original = fixture.original_path();
     let ran = fixture
-        .run_with(&model, &["ask", "--db", &original, "Who", "are", "the", "customers?"])
+        .run_with(
+            &model,
+            &["ask", "--db", &original, "Who", "are", "the", "customers?"],
+        )
         .expect_code(0);
     insta::assert_snapshot!(ran.stdout());
 }
@@ -52,7 +71,10 @@ fn a_fault_is_told_to_the_model_and_mended() {
     ]);
     let original = fixture.original_path();
     let answer = fixture
-        .run_with(&model, &["ask", "--db", &original, "--json", "Who is customer 1?"])
+        .run_with(
+            &model,
+            &["ask", "--db", &original, "--json", "Who is customer 1?"],
+        )
         .expect_code(0)
         .json();
     assert_eq!(answer["rows"], serde_json::json!([["Ada"]]));
@@ -114,12 +136,23 @@ fn sql_that_writes_exits_1_with_sqlites_words_and_changes_nothing() {
         "VACUUM INTO 'other.db'",
     ] {
         let ran = fixture.run(&["sql", "--db", &original, sql]).expect_code(1);
-        assert!(ran.stderr().contains("attempt to write a readonly database"), "{sql}: {}", ran.stderr());
+        assert!(
+            ran.stderr()
+                .contains("attempt to write a readonly database"),
+            "{sql}: {}",
+            ran.stderr()
+        );
         assert!(ran.stderr().contains("sql_not_read_only"), "{sql}");
         fixture.assert_original_untouched();
     }
     let rows = fixture
-        .run(&["sql", "--db", &original, "--json", "SELECT count(*) FROM customers"])
+        .run(&[
+            "sql",
+            "--db",
+            &original,
+            "--json",
+            "SELECT count(*) FROM customers",
+        ])
         .expect_code(0)
         .json();
     assert_eq!(rows["rows"], serde_json::json!([[3]]));
@@ -130,12 +163,27 @@ fn the_schema_can_be_inspected_as_the_design_does_it() {
     let fixture = Fixture::new();
     let original = fixture.original_path();
     let tables = fixture
-        .run(&["sql", "--db", &original, "--json", "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"])
+        .run(&[
+            "sql",
+            "--db",
+            &original,
+            "--json",
+            "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name",
+        ])
         .expect_code(0)
         .json();
-    assert_eq!(tables["rows"], serde_json::json!([["customers"], ["orders"]]));
+    assert_eq!(
+        tables["rows"],
+        serde_json::json!([["customers"], ["orders"]])
+    );
     let columns = fixture
-        .run(&["sql", "--db", &original, "--json", "PRAGMA table_info(customers)"])
+        .run(&[
+            "sql",
+            "--db",
+            &original,
+            "--json",
+            "PRAGMA table_info(customers)",
+        ])
         .expect_code(0)
         .json();
     assert_eq!(columns["rows"][1][1], "name");
@@ -147,9 +195,15 @@ fn the_golden_copy_can_be_looked_after() {
     let original = fixture.original_path();
     let target = |command: &str| {
         let mut assay = fixture.assay();
-        assay.env("TARGET_DB_SOURCE", &original).args(["target", command, "--json"]);
+        assay
+            .env("TARGET_DB_SOURCE", &original)
+            .args(["target", command, "--json"]);
         let output = assay.output().unwrap();
-        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{command}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
     };
     assert!(target("status")["in_service"].is_null());
@@ -165,15 +219,33 @@ fn the_golden_copy_can_be_looked_after() {
 fn files_that_are_no_database_are_named_as_such() {
     let fixture = Fixture::new();
     let folder = tempfile::tempdir().unwrap();
-    for (name, bytes) in [("empty.db", &b""[..]), ("text.db", &b"not a database, but long enough to be one perhaps"[..])] {
+    for (name, bytes) in [
+        ("empty.db", &b""[..]),
+        (
+            "text.db",
+            &b"not a database, but long enough to be one perhaps"[..],
+        ),
+    ] {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
-        let ran = fixture.run(&["sql", "--db", &path.display().to_string(), "SELECT 1"]).expect_code(1);
-        assert!(ran.stderr().contains("invalid_target"), "{name}: {}", ran.stderr());
+        let ran = fixture
+            .run(&["sql", "--db", &path.display().to_string(), "SELECT 1"])
+            .expect_code(1);
+        assert!(
+            ran.stderr().contains("invalid_target"),
+            "{name}: {}",
+            ran.stderr()
+        );
         assert!(ran.stderr().contains("hint:"), "{name}: {}", ran.stderr());
     }
-    let ran = fixture.run(&["sql", "--db", "nowhere.db", "SELECT 1"]).expect_code(1);
-    assert!(ran.stderr().contains("target_not_found"), "{}", ran.stderr());
+    let ran = fixture
+        .run(&["sql", "--db", "nowhere.db", "SELECT 1"])
+        .expect_code(1);
+    assert!(
+        ran.stderr().contains("target_not_found"),
+        "{}",
+        ran.stderr()
+    );
 }
 
 #[test]
@@ -198,9 +270,15 @@ fn all_faults_of_the_settings_are_reported_at_once() {
 fn a_missing_model_says_how_to_get_it() {
     let fixture = Fixture::new();
     let original = fixture.original_path();
-    let ran = fixture.run(&["ask", "--db", &original, "How many?"]).expect_code(1);
+    let ran = fixture
+        .run(&["ask", "--db", &original, "How many?"])
+        .expect_code(1);
     assert!(ran.stderr().contains("model_missing"), "{}", ran.stderr());
-    assert!(ran.stderr().contains("assay model pull"), "{}", ran.stderr());
+    assert!(
+        ran.stderr().contains("assay model pull"),
+        "{}",
+        ran.stderr()
+    );
 }
 
 #[test]
@@ -214,9 +292,15 @@ fn the_doctor_says_what_is_wrong_and_what_to_do() {
         .find(|check| check["part"] == "model")
         .unwrap();
     assert_eq!(model["ok"], false);
-    assert!(model["hint"].as_str().unwrap().contains("assay model pull"), "{model}");
+    assert!(
+        model["hint"].as_str().unwrap().contains("assay model pull"),
+        "{model}"
+    );
 
     let scripted = ScriptedModel::replying(&[]);
-    let found = fixture.run_with(&scripted, &["doctor", "--json"]).expect_code(0).json();
+    let found = fixture
+        .run_with(&scripted, &["doctor", "--json"])
+        .expect_code(0)
+        .json();
     assert_eq!(found["ok"], true);
 }

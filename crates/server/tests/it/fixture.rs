@@ -80,7 +80,11 @@ impl Fixture {
 
     /// Runs the program with a scripted model.
     pub fn run_with(&self, model: &ScriptedModel, args: &[&str]) -> Ran {
-        Ran(model.configure(&mut self.assay()).args(args).output().unwrap())
+        Ran(model
+            .configure(&mut self.assay())
+            .args(args)
+            .output()
+            .unwrap())
     }
 
     pub fn original_path(&self) -> String {
@@ -131,14 +135,19 @@ impl Ran {
     }
 
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout()).unwrap_or_else(|fault| {
-            panic!("{fault}: {} {}", self.stdout(), self.stderr())
-        })
+        serde_json::from_str(&self.stdout())
+            .unwrap_or_else(|fault| panic!("{fault}: {} {}", self.stdout(), self.stderr()))
     }
 
     #[track_caller]
     pub fn expect_code(self, code: i32) -> Self {
-        assert_eq!(self.code(), Some(code), "{}\n{}", self.stdout(), self.stderr());
+        assert_eq!(
+            self.code(),
+            Some(code),
+            "{}\n{}",
+            self.stdout(),
+            self.stderr()
+        );
         self
     }
 }
@@ -196,7 +205,9 @@ impl ScriptedModel {
 }
 
 async fn reply(State(script): State<Arc<Script>>, Json(request): Json<Value>) -> Json<Value> {
-    let user = request["messages"][1]["content"].as_str().unwrap_or_default();
+    let user = request["messages"][1]["content"]
+        .as_str()
+        .unwrap_or_default();
     script.told.lock().unwrap().push(user.to_owned());
     let text = script.replies.lock().unwrap().next();
     if text.as_deref() == Some(HANG) {
@@ -221,7 +232,10 @@ impl Server {
         let mut process = command
             .arg("serve")
             .env("LISTEN", "127.0.0.1:0")
-            .env("TARGET_DATABASE_URL", format!("sqlite:///{}", fixture.original_path()))
+            .env(
+                "TARGET_DATABASE_URL",
+                format!("sqlite:///{}", fixture.original_path()),
+            )
             .env("RUST_LOG", "warn")
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -229,7 +243,10 @@ impl Server {
             .unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let url = loop {
-            let line = lines.next().expect("the server says where it listens").unwrap();
+            let line = lines
+                .next()
+                .expect("the server says where it listens")
+                .unwrap();
             if let Some(url) = line.strip_prefix("listening on ") {
                 break url.to_owned();
             }

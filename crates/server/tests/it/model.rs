@@ -13,7 +13,11 @@ fn cache_with_model() -> Option<PathBuf> {
     if model.is_file() {
         return Some(folder);
     }
-    assert!(std::env::var_os("REQUIRE_SERVICES").is_none(), "there is no model at {}", model.display());
+    assert!(
+        std::env::var_os("REQUIRE_SERVICES").is_none(),
+        "there is no model at {}",
+        model.display()
+    );
     eprintln!("skipped: there is no model at {}", model.display());
     None
 }
@@ -26,7 +30,11 @@ fn the_local_model_answers_and_reuses_the_schema_after_a_restart() {
     let fixture = Fixture::new();
     // States of earlier runs must not help, so they go to a cache of this test's own.
     let own_cache = tempfile::tempdir().unwrap();
-    std::os::unix::fs::symlink(llm::pull::models_dir(&cache), llm::pull::models_dir(own_cache.path())).unwrap();
+    std::os::unix::fs::symlink(
+        llm::pull::models_dir(&cache),
+        llm::pull::models_dir(own_cache.path()),
+    )
+    .unwrap();
     let ask = |question: &str| -> Value {
         let original = fixture.original_path();
         let output = fixture
@@ -35,7 +43,11 @@ fn the_local_model_answers_and_reuses_the_schema_after_a_restart() {
             .args(["ask", "--db", &original, "--json", question])
             .output()
             .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         serde_json::from_slice(&output.stdout).unwrap()
     };
     let first = ask("How many customers are from Germany?");
@@ -47,6 +59,9 @@ fn the_local_model_answers_and_reuses_the_schema_after_a_restart() {
     assert_eq!(second["rows"], serde_json::json!([[3]]), "{second}");
     let prefix = second["tokens"]["prompt_prefix"].as_u64().unwrap();
     assert!(prefix > 0);
-    assert!(second["tokens"]["prompt_reused"].as_u64().unwrap() >= prefix, "{second}");
+    assert!(
+        second["tokens"]["prompt_reused"].as_u64().unwrap() >= prefix,
+        "{second}"
+    );
     fixture.assert_original_untouched();
 }

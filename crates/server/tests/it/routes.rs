@@ -52,8 +52,14 @@ fn every_route_is_described_and_asks_for_a_session_where_one_is_needed() {
     assert_eq!(described, listed);
 
     for (method, path, needs_session) in ROUTES.iter().filter(|route| route.2) {
-        for (token, code) in [(None, "missing_credentials"), (Some("e30.e30.e30"), "session_expired")] {
-            let mut request = client.request(Method::from_bytes(method.as_bytes()).unwrap(), format!("{}{path}", server.url));
+        for (token, code) in [
+            (None, "missing_credentials"),
+            (Some("e30.e30.e30"), "session_expired"),
+        ] {
+            let mut request = client.request(
+                Method::from_bytes(method.as_bytes()).unwrap(),
+                format!("{}{path}", server.url),
+            );
             if let Some(token) = token {
                 request = request.bearer_auth(token);
             }

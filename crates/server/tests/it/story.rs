@@ -1,7 +1,7 @@
 //! The story of one server over HTTP, as a user would tell it.
 
-use reqwest::blocking::{Client, Response};
 use reqwest::StatusCode;
+use reqwest::blocking::{Client, Response};
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, HANG, PASSWORD, ScriptedModel, Server};
@@ -26,8 +26,14 @@ fn ask(client: &Client, server: &Server, token: &str, question: &str) -> Respons
 #[track_caller]
 fn problem(response: Response, status: StatusCode, code: &str) -> Value {
     assert_eq!(response.status(), status);
-    assert_eq!(response.headers()["content-type"], "application/problem+json");
-    let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
+    let id = response.headers()["x-request-id"]
+        .to_str()
+        .unwrap()
+        .to_owned();
     let body: Value = response.json().unwrap();
     assert_eq!(body["code"], code, "{body}");
     assert_eq!(body["request_id"], id.as_str());
@@ -48,14 +54,23 @@ fn an_administrator_logs_in_asks_is_refused_and_logs_out() {
 
     assert_eq!(get("/health/live").send().unwrap().status(), StatusCode::OK);
     let ready: Value = get("/health/ready").send().unwrap().json().unwrap();
-    assert_eq!((&ready["status"], &ready["target"]), (&json!("ready"), &json!("up")));
+    assert_eq!(
+        (&ready["status"], &ready["target"]),
+        (&json!("ready"), &json!("up"))
+    );
 
-    problem(login(&client, &server, "wrong"), StatusCode::UNAUTHORIZED, "invalid_credentials");
+    problem(
+        login(&client, &server, "wrong"),
+        StatusCode::UNAUTHORIZED,
+        "invalid_credentials",
+    );
     let session: Value = login(&client, &server, PASSWORD).json().unwrap();
     assert_eq!(session["role"], "admin");
     let token = session["access_token"].as_str().unwrap();
 
-    let answer: Value = ask(&client, &server, token, "How many orders are there?").json().unwrap();
+    let answer: Value = ask(&client, &server, token, "How many orders are there?")
+        .json()
+        .unwrap();
     assert_eq!(answer["rows"], json!([[3]]), "{answer}");
     assert_eq!(answer["sentence"], "Orders is 3.");
 
@@ -75,12 +90,22 @@ fn an_administrator_logs_in_asks_is_refused_and_logs_out() {
             .send()
             .unwrap()
     };
-    let rows: Value = sql("SELECT name FROM customers WHERE id = 2").json().unwrap();
+    let rows: Value = sql("SELECT name FROM customers WHERE id = 2")
+        .json()
+        .unwrap();
     assert_eq!(rows["rows"], json!([["Grace"]]));
 
-    let logout = client.post(format!("{}/api/v1/auth/logout", server.url)).bearer_auth(token).send().unwrap();
+    let logout = client
+        .post(format!("{}/api/v1/auth/logout", server.url))
+        .bearer_auth(token)
+        .send()
+        .unwrap();
     assert_eq!(logout.status(), StatusCode::NO_CONTENT);
-    problem(ask(&client, &server, token, "And now?"), StatusCode::UNAUTHORIZED, "session_expired");
+    problem(
+        ask(&client, &server, token, "And now?"),
+        StatusCode::UNAUTHORIZED,
+        "session_expired",
+    );
 
     let store = fixture.system_store();
     let actions: Vec<String> = store
@@ -111,7 +136,14 @@ fn an_administrator_logs_in_asks_is_refused_and_logs_out() {
         .collect::<Result<_, _>>()
         .unwrap();
     let refusal = Some("sql_not_read_only".to_owned());
-    assert_eq!(statuses, [("success".into(), None), ("error".into(), refusal), ("success".into(), None)]);
+    assert_eq!(
+        statuses,
+        [
+            ("success".into(), None),
+            ("error".into(), refusal),
+            ("success".into(), None)
+        ]
+    );
     fixture.assert_original_untouched();
 }
 
@@ -134,18 +166,52 @@ fn bad_input_is_answered_with_a_problem_and_changes_nothing() {
     };
     let json = "application/json";
     problem(post("{", json), StatusCode::BAD_REQUEST, "invalid_request");
-    problem(post(r#"{"question": "a", "extra": 1}"#, json), StatusCode::BAD_REQUEST, "invalid_request");
-    problem(post(r#"{"question": " "}"#, json), StatusCode::BAD_REQUEST, "invalid_question");
-    problem(post(r#"{"question": "a\u0000b"}"#, json), StatusCode::BAD_REQUEST, "invalid_question");
-    problem(post("question=a", "text/plain"), StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type");
+    problem(
+        post(r#"{"question": "a", "extra": 1}"#, json),
+        StatusCode::BAD_REQUEST,
+        "invalid_request",
+    );
+    problem(
+        post(r#"{"question": " "}"#, json),
+        StatusCode::BAD_REQUEST,
+        "invalid_question",
+    );
+    problem(
+        post(r#"{"question": "a\u0000b"}"#, json),
+        StatusCode::BAD_REQUEST,
+        "invalid_question",
+    );
+    problem(
+        post("question=a", "text/plain"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+    );
     let large = format!(r#"{{"question": "{}"}}"#, "a".repeat(1 << 20));
-    problem(post(&large, json), StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large");
-    let nowhere = client.get(format!("{}/api/v1/nowhere", server.url)).send().unwrap();
+    problem(
+        post(&large, json),
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "payload_too_large",
+    );
+    let nowhere = client
+        .get(format!("{}/api/v1/nowhere", server.url))
+        .send()
+        .unwrap();
     problem(nowhere, StatusCode::NOT_FOUND, "not_found");
-    let wrong_method = client.get(format!("{}/api/v1/questions", server.url)).send().unwrap();
-    problem(wrong_method, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed");
+    let wrong_method = client
+        .get(format!("{}/api/v1/questions", server.url))
+        .send()
+        .unwrap();
+    problem(
+        wrong_method,
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+    );
     let long_password = login(&client, &server, &format!("{PASSWORD}{}", "x".repeat(80)));
-    problem(long_password, StatusCode::UNAUTHORIZED, "invalid_credentials");
+    problem(
+        long_password,
+        StatusCode::UNAUTHORIZED,
+        "invalid_credentials",
+    );
     let questions: i64 = fixture
         .system_store()
         .query_row("SELECT count(*) FROM queries", [], |row| row.get(0))
@@ -188,7 +254,10 @@ fn the_server_ends_in_order_when_told_to() {
     let fixture = Fixture::new();
     let model = ScriptedModel::replying(&[]);
     let server = Server::start(&fixture, &model);
-    let told = std::process::Command::new("kill").arg(server.id().to_string()).status().unwrap();
+    let told = std::process::Command::new("kill")
+        .arg(server.id().to_string())
+        .status()
+        .unwrap();
     assert!(told.success());
     assert_eq!(server.wait(), Some(0));
 }
