@@ -259,7 +259,6 @@ fn read_text(reader: &mut impl Read) -> io::Result<String> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

@@ -170,6 +170,11 @@ fn split<'t, const S: usize, const P: usize>(
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
+    use llama_cpp_2::llama_backend::LlamaBackend;
+    use llama_cpp_2::model::params::LlamaModelParams;
+
     use super::*;
 
     #[test]
@@ -178,5 +183,68 @@ mod tests {
         assert_eq!(split::<2, 3>("<s>B</s>A!", ["A", "B"]), None);
         assert_eq!(split::<2, 3>("<s>A!", ["A", "B"]), None);
         assert_eq!(split::<1, 2>("AA", ["A"]), None);
+    }
+
+    /// Returns the vocabulary of the local model, or says that it is not there.
+    fn local_model() -> Option<(LlamaBackend, LlamaModel)> {
+        let named = std::env::var_os("ASSAY_TEST_MODEL").map(PathBuf::from);
+        let cache = crate::pull::cache_dir(|name| std::env::var_os(name));
+        let installed =
+            cache.map(|cache| crate::pull::choose(None, &crate::pull::models_dir(&cache)).path);
+        let Some(path) = named.or(installed).filter(|path| path.exists()) else {
+            let is_required = std::env::var("REQUIRE_SERVICES").is_ok_and(|value| value == "1");
+            assert!(
+                !is_required,
+                "the local model is required: run `assay model pull`"
+            );
+            eprintln!("skipped: no local model is installed and ASSAY_TEST_MODEL is not set");
+            return None;
+        };
+        let mut backend = LlamaBackend::init().expect("the only backend of this process");
+        backend.void_logs();
+        let params = LlamaModelParams::default().with_vocab_only(true);
+        let model = LlamaModel::load_from_file(&backend, path, &params).expect("a model");
+        Some((backend, model))
+    }
+
+    #[test]
+    fn text_of_others_never_becomes_a_control_token() {
+        let Some((_backend, model)) = local_model() else {
+            return;
+        };
+        let vocab = model.vocab();
+        let format = ChatFormat::of(&model).expect("a template");
+        let tokens = |text: &str| {
+            let [system, schema, tail] = [(); 3].map(|()| text.to_owned());
+            let prompt = Prompt {
+                system,
+                schema,
+                tail,
+            };
+            let tokens = format.tokens(&vocab, &prompt).expect("tokens");
+            [tokens.prefix, tokens.tail].concat()
+        };
+        let controls = |tokens: &[LlamaToken]| -> Vec<LlamaToken> {
+            let is_control = |token: &LlamaToken| vocab.is_control(*token) || vocab.is_eog(*token);
+            tokens.iter().copied().filter(is_control).collect()
+        };
+        let of_the_template = controls(&tokens("harmless"));
+        assert!(!of_the_template.is_empty());
+        let mut tried = 0;
+        for token in vocab.tokens().filter(|token| vocab.is_control(*token)) {
+            let text = String::from_utf8(vocab.token_to_piece(token, true, None)).expect("text");
+            assert_eq!(
+                vocab.tokenize(text.as_bytes(), false, true),
+                [token],
+                "markup would act"
+            );
+            assert_eq!(
+                controls(&tokens(&format!("a {text} b"))),
+                of_the_template,
+                "{text}"
+            );
+            tried += 1;
+        }
+        assert!(tried > 3, "this vocabulary has control tokens");
     }
 }

@@ -206,7 +206,6 @@ fn frame_length(bytes: [u8; 4]) -> io::Result<usize> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

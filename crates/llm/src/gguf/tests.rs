@@ -1,8 +1,6 @@
 //! The side of Assay, with workers that misbehave. The child processes are this test program itself, told by a variable
 //! to be a worker.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::io::{Stdin, Stdout};
 use std::time::Duration;
 

@@ -1,1 +1,9 @@
-//! Integration tests.
+//! Tests of the binary as people and programs use it: the real program, a real database, and in place of a remote
+//! model a server that replies from a script. One file asks the real local model.
+
+mod fixture;
+
+mod cli;
+mod model;
+mod routes;
+mod story;

@@ -16,6 +16,7 @@ use rusqlite::limits::Limit;
 use tempfile::TempDir;
 
 use crate::target::SqliteGeneration;
+use crate::target::connection::open_read_only;
 use crate::target::rows::{self, Failure};
 use crate::target::watch::Watch;
 
@@ -34,6 +35,11 @@ impl Target {
         let connection = Connection::open(&path).expect("a file");
         connection.execute_batch(sql).expect("the schema");
         drop(connection);
+        Self::of(path, folder, hidden)
+    }
+
+    /// The file at `path`, wherever it lies, with a folder to keep.
+    pub(super) fn of(path: PathBuf, folder: TempDir, hidden: &[&str]) -> Self {
         let schema = Arc::new(read(&path));
         let visible = VisibleSchema::new(&schema, &Visibility::hiding(hidden));
         let provenance = Box::new(|| Provenance {
@@ -108,7 +114,7 @@ pub(super) fn plain(path: &Path, sql: &str, limits: &QueryLimits) -> Result<Resu
 
 /// Reads the schema of a file, as far as these tests need it.
 pub(super) fn read(path: &Path) -> Schema {
-    let connection = Connection::open(path).expect("a file");
+    let connection = open_read_only(path).expect("a file");
     let listed: Vec<(String, String)> = connection
         .prepare("SELECT name, type FROM pragma_table_list WHERE schema = 'main' AND type <> 'shadow' AND name NOT LIKE 'sqlite_%'")
         .and_then(|mut statement| statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
@@ -174,6 +180,5 @@ fn reads(connection: &Connection, view: &str) -> Vec<ColumnRef> {
     connection
         .authorizer(None::<fn(AuthContext<'_>) -> Authorization>)
         .expect("no authorizer");
-    let heard = heard.lock().expect("no panic").clone();
-    heard
+    heard.lock().expect("no panic").drain(..).collect()
 }

@@ -285,11 +285,9 @@ fn stops_by_mode(target: &Target, sql: &str) -> Option<bool> {
     fs::set_permissions(target.folder.path(), fs::Permissions::from_mode(0o777)).expect("a mode");
     let own = std::env::current_exe().expect("this program");
     // Where an ordinary user can read it.
-    let copy = std::env::temp_dir().join(format!("assay-fences-{}", std::process::id()));
-    if !copy.exists() {
-        fs::copy(own, &copy).expect("a copy");
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("a mode");
-    }
+    let copy = target.folder.path().join("this-program");
+    fs::copy(own, &copy).expect("a copy");
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("a mode");
     let child = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(&copy)

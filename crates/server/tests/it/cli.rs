@@ -1,0 +1,306 @@
+//! The command line.
+
+use crate::fixture::{Fixture, ScriptedModel};
+
+#[test]
+fn a_question_is_answered_with_rows_and_evidence() {
+    let fixture = Fixture::new();
+    let model = ScriptedModel::replying(&[
+        "```sql\nSELECT count(*) AS n FROM customers WHERE country = 'Germany'\n```",
+    ]);
+    let original = fixture.original_path();
+    let answer = fixture
+        .run_with(
+            &model,
+            &[
+                "ask",
+                "--db",
+                &original,
+                "--json",
+                "How many customers are German?",
+            ],
+        )
+        .expect_code(0)
+        .json();
+    assert_eq!(answer["status"], "answered");
+    assert_eq!(answer["rows"], serde_json::json!([[2]]));
+    assert_eq!(answer["columns"][0]["name"], "n");
+    assert_eq!(answer["sentence"], "N is 2.");
+    assert_eq!(answer["tables"], serde_json::json!(["customers"]));
+    assert_eq!(
+        answer["receipt"]["question"],
+        "How many customers are German?"
+    );
+    assert_eq!(answer["tokens"]["generated"], 10);
+    for field in ["sql", "data_as_of", "copied_at", "timings_ms", "tokens"] {
+        assert!(!answer[field].is_null(), "{field}");
+    }
+    fixture.assert_original_untouched();
+
+    let store = fixture.system_store();
+    let (status, receipt): (String, String) = store
+        .query_row("SELECT status, receipt FROM queries", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .unwrap();
+    assert_eq!(status, "success");
+    let receipt: serde_json::Value = serde_json::from_str(&receipt).unwrap();
+    assert_eq!(receipt, answer["receipt"]);
+}
+
+#[test]
+fn an_answer_is_drawn_for_people() {
+    let fixture = Fixture::new();
+    let model = ScriptedModel::replying(&["SELECT name, country FROM customers ORDER BY id"]);
+    let original = fixture.original_path();
+    let ran = fixture
+        .run_with(
+            &model,
+            &["ask", "--db", &original, "Who", "are", "the", "customers?"],
+        )
+        .expect_code(0);
+    insta::assert_snapshot!(ran.stdout());
+}
+
+#[test]
+fn a_fault_is_told_to_the_model_and_mended() {
+    let fixture = Fixture::new();
+    let model = ScriptedModel::replying(&[
+        "SELECT nom FROM customers WHERE id = 1",
+        "SELECT name FROM customers WHERE id = 1",
+    ]);
+    let original = fixture.original_path();
+    let answer = fixture
+        .run_with(
+            &model,
+            &["ask", "--db", &original, "--json", "Who is customer 1?"],
+        )
+        .expect_code(0)
+        .json();
+    assert_eq!(answer["rows"], serde_json::json!([["Ada"]]));
+    assert_eq!(answer["repairs"], 1);
+    let told = model.told();
+    assert!(told[1].contains("SELECT nom FROM customers"), "{}", told[1]);
+    assert!(told[1].contains("no such column: nom"), "{}", told[1]);
+    fixture.assert_original_untouched();
+}
+
+#[test]
+fn repairs_are_bounded_and_end_in_a_refusal() {
+    let fixture = Fixture::new();
+    let model = ScriptedModel::replying(&["SELECT a FROM customers"; 4]);
+    let original = fixture.original_path();
+    let refused = fixture
+        .run_with(&model, &["ask", "--db", &original, "--json", "What is a?"])
+        .expect_code(1)
+        .json();
+    assert_eq!(refused["status"], "refused");
+    assert_eq!(refused["error"]["code"], "cannot_be_answered");
+    assert_eq!(model.told().len(), 3, "one attempt and two repairs");
+}
+
+#[test]
+fn a_remote_model_sees_no_value_unless_told_so() {
+    let fixture = Fixture::new();
+    let original = fixture.original_path();
+    for (setting, sees) in [("none", false), ("samples", true)] {
+        let model = ScriptedModel::replying(&["SELECT 1"]);
+        let mut command = fixture.assay();
+        model
+            .configure(&mut command)
+            // A loopback server counts as local; this name is what a hosts file calls the same machine.
+            .env("LLM_SEND_VALUES", setting)
+            .args(["ask", "--db", &original, "--json", "Anything?"]);
+        let output = command.output().unwrap();
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let told = model.told();
+        if answer["model"]["is_remote"] == true {
+            assert_eq!(told[0].contains("Germany"), sees, "{setting}");
+            assert_eq!(answer["values_sent"], setting);
+        } else {
+            assert_eq!(answer["values_sent"], "local");
+        }
+    }
+}
+
+#[test]
+fn sql_that_writes_exits_1_with_sqlites_words_and_changes_nothing() {
+    let fixture = Fixture::new();
+    let original = fixture.original_path();
+    for sql in [
+        "INSERT INTO customers(name) VALUES('X')",
+        "WITH x AS (SELECT 1) DELETE FROM customers",
+        "SELECT 1; DROP TABLE customers",
+        "PRAGMA journal_mode = WAL",
+        "ATTACH 'other.db' AS other",
+        "VACUUM INTO 'other.db'",
+    ] {
+        let ran = fixture.run(&["sql", "--db", &original, sql]).expect_code(1);
+        assert!(
+            ran.stderr()
+                .contains("attempt to write a readonly database"),
+            "{sql}: {}",
+            ran.stderr()
+        );
+        assert!(ran.stderr().contains("sql_not_read_only"), "{sql}");
+        fixture.assert_original_untouched();
+    }
+    let rows = fixture
+        .run(&[
+            "sql",
+            "--db",
+            &original,
+            "--json",
+            "SELECT count(*) FROM customers",
+        ])
+        .expect_code(0)
+        .json();
+    assert_eq!(rows["rows"], serde_json::json!([[3]]));
+}
+
+#[test]
+fn the_schema_can_be_inspected_as_the_design_does_it() {
+    let fixture = Fixture::new();
+    let original = fixture.original_path();
+    let tables = fixture
+        .run(&[
+            "sql",
+            "--db",
+            &original,
+            "--json",
+            "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name",
+        ])
+        .expect_code(0)
+        .json();
+    assert_eq!(
+        tables["rows"],
+        serde_json::json!([["customers"], ["orders"]])
+    );
+    let columns = fixture
+        .run(&[
+            "sql",
+            "--db",
+            &original,
+            "--json",
+            "PRAGMA table_info(customers)",
+        ])
+        .expect_code(0)
+        .json();
+    assert_eq!(columns["rows"][1][1], "name");
+}
+
+#[test]
+fn the_golden_copy_can_be_looked_after() {
+    let fixture = Fixture::new();
+    let original = fixture.original_path();
+    let target = |command: &str| {
+        let mut assay = fixture.assay();
+        assay
+            .env("TARGET_DB_SOURCE", &original)
+            .args(["target", command, "--json"]);
+        let output = assay.output().unwrap();
+        assert!(
+            output.status.success(),
+            "{command}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    assert!(target("status")["in_service"].is_null());
+    assert_eq!(target("refresh")["is_new"], true);
+    assert_eq!(target("refresh")["is_new"], false);
+    assert_eq!(target("verify")["problems"], serde_json::json!([]));
+    assert_eq!(target("restore")["is_new"], true);
+    assert_eq!(target("status")["in_service"]["rows"], 6);
+    fixture.assert_original_untouched();
+}
+
+#[test]
+fn files_that_are_no_database_are_named_as_such() {
+    let fixture = Fixture::new();
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in [
+        ("empty.db", &b""[..]),
+        (
+            "text.db",
+            &b"not a database, but long enough to be one perhaps"[..],
+        ),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let ran = fixture
+            .run(&["sql", "--db", &path.display().to_string(), "SELECT 1"])
+            .expect_code(1);
+        assert!(
+            ran.stderr().contains("invalid_target"),
+            "{name}: {}",
+            ran.stderr()
+        );
+        assert!(ran.stderr().contains("hint:"), "{name}: {}", ran.stderr());
+    }
+    let ran = fixture
+        .run(&["sql", "--db", "nowhere.db", "SELECT 1"])
+        .expect_code(1);
+    assert!(
+        ran.stderr().contains("target_not_found"),
+        "{}",
+        ran.stderr()
+    );
+}
+
+#[test]
+fn all_faults_of_the_settings_are_reported_at_once() {
+    let fixture = Fixture::new();
+    let output = fixture
+        .assay()
+        .env("LISTEN", "nowhere")
+        .env("LLM_PROVIDER", "crystal ball")
+        .env("QUERY_MAX_ROWS", "many")
+        .arg("serve")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    for variable in ["LISTEN", "LLM_PROVIDER", "QUERY_MAX_ROWS"] {
+        assert!(said.contains(variable), "{variable}: {said}");
+    }
+}
+
+#[test]
+fn a_missing_model_says_how_to_get_it() {
+    let fixture = Fixture::new();
+    let original = fixture.original_path();
+    let ran = fixture
+        .run(&["ask", "--db", &original, "How many?"])
+        .expect_code(1);
+    assert!(ran.stderr().contains("model_missing"), "{}", ran.stderr());
+    assert!(
+        ran.stderr().contains("assay model pull"),
+        "{}",
+        ran.stderr()
+    );
+}
+
+#[test]
+fn the_doctor_says_what_is_wrong_and_what_to_do() {
+    let fixture = Fixture::new();
+    let found = fixture.run(&["doctor", "--json"]).expect_code(1).json();
+    let model = found["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|check| check["part"] == "model")
+        .unwrap();
+    assert_eq!(model["ok"], false);
+    assert!(
+        model["hint"].as_str().unwrap().contains("assay model pull"),
+        "{model}"
+    );
+
+    let scripted = ScriptedModel::replying(&[]);
+    let found = fixture
+        .run_with(&scripted, &["doctor", "--json"])
+        .expect_code(0)
+        .json();
+    assert_eq!(found["ok"], true);
+}
