@@ -13,6 +13,7 @@ use crate::accounts::Actor;
 use crate::audit::AuditEntry;
 use crate::error::{Code, Error, Kind};
 use crate::guard::{GuardedSql, guard};
+use crate::mend;
 use crate::policy::{Role, Visibility, VisibleSchema};
 use crate::ports::{
     FinishedQuery, GenerationLimits, Generator, ModelIdentity, NewQuery, Ports, Progress,
@@ -223,7 +224,7 @@ async fn answer(
     let values = values_allowed(&*ports.generator, settings, trace);
     let first = match settings.style {
         PromptStyle::Standard => prompt::first(question, &visible, values),
-        PromptStyle::Plain => plain_prompt(&*target, question, &visible).await?,
+        PromptStyle::Plain => plain_prompt(&*target, question, &visible, values).await?,
     };
     let mut prompt = first.clone();
     trace.timings.prompt += ms(clock);
@@ -276,7 +277,27 @@ async fn attempt(
     trace.sql = None;
     let sql = GeneratedSql::from_reply(&generation.text)?;
     trace.sql = Some(sql.as_str().to_owned());
+    let sql = match settings.style {
+        PromptStyle::Standard => mended(sql, visible),
+        PromptStyle::Plain => sql,
+    };
     check_and_run(target, settings, &sql, visible, progress, trace).await
+}
+
+/// Corrects the slips that have one certain correction. A text that stays wrong comes back as the model wrote it, so
+/// that the model is told of its own words.
+fn mended(sql: GeneratedSql, visible: &Arc<VisibleSchema>) -> GeneratedSql {
+    let mut attempt = sql.clone();
+    for _ in 0..mend::MAX_MENDS {
+        let Err(fault) = guard(&attempt, visible) else {
+            return attempt;
+        };
+        let Some(better) = mend::mend(&attempt, &fault) else {
+            return sql;
+        };
+        attempt = better;
+    }
+    sql
 }
 
 async fn check_and_run(
@@ -319,6 +340,7 @@ async fn plain_prompt(
     target: &dyn TargetGeneration,
     question: &Question,
     visible: &Arc<VisibleSchema>,
+    values: SendValues,
 ) -> Result<Prompt, Error> {
     let limits = QueryLimits {
         max_rows: 3,
@@ -331,7 +353,11 @@ async fn plain_prompt(
             crate::policy::quote_identifier(&table.name)
         );
         let guarded = guard(&GeneratedSql::new(sql), visible)?;
-        rows.push(target.query(&guarded, &limits).await?);
+        let mut sample = target.query(&guarded, &limits).await?;
+        if values == SendValues::None {
+            sample.rows.clear();
+        }
+        rows.push(sample);
     }
     Ok(prompt::plain(question, visible, &rows))
 }

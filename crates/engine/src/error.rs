@@ -9,6 +9,7 @@ pub struct Error {
     message: String,
     hint: Option<String>,
     cause: Option<String>,
+    correction: Option<Box<(String, String)>>,
 }
 
 impl Error {
@@ -19,6 +20,7 @@ impl Error {
             message: message.into(),
             hint: None,
             cause: None,
+            correction: None,
         }
     }
 
@@ -34,6 +36,20 @@ impl Error {
     pub fn with_cause(mut self, cause: impl fmt::Display) -> Self {
         self.cause = Some(cause.to_string());
         self
+    }
+
+    /// Adds the one certain correction: `right` in place of `wrong`, as they stand in the SQL.
+    #[must_use]
+    pub fn with_correction(mut self, wrong: impl Into<String>, right: impl Into<String>) -> Self {
+        self.correction = Some(Box::new((wrong.into(), right.into())));
+        self
+    }
+
+    /// Returns the one certain correction, what is wrong first.
+    pub fn correction(&self) -> Option<(&str, &str)> {
+        self.correction
+            .as_deref()
+            .map(|(wrong, right)| (wrong.as_str(), right.as_str()))
     }
 
     /// Returns the stable code.

@@ -8,6 +8,7 @@ pub mod error;
 pub mod evaluation;
 pub mod guard;
 pub mod linking;
+pub mod mend;
 pub mod policy;
 pub mod ports;
 pub mod prompt;

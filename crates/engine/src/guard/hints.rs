@@ -16,21 +16,25 @@ const MAX_LISTED: usize = 30;
 pub(super) fn double_quoted(name: &str, scope: &Scope<'_, '_>) -> Refused {
     let literal = format!("'{}'", shown(name).replace('\'', "''"));
     let mut hint = format!("write {literal} in single quotes");
-    if let Some(close) = nearest_column(name, scope) {
-        hint.push_str(&format!(
+    let mut error = Error::new(
+        Code::DoubleQuotedString,
+        format!(
+            "no such column: \"{}\"; text is written in single quotes",
+            shown(name)
+        ),
+    );
+    match nearest_column(name, scope) {
+        Some(close) => hint.push_str(&format!(
             " if it is text; if it is a column, did you mean {close}?"
-        ));
+        )),
+        // `shown` cuts long names; a correction must have the whole of it.
+        None => {
+            let wrong = format!("\"{}\"", name.replace('"', "\"\""));
+            let right = format!("'{}'", name.replace('\'', "''"));
+            error = error.with_correction(wrong, right);
+        }
     }
-    Box::new(
-        Error::new(
-            Code::DoubleQuotedString,
-            format!(
-                "no such column: \"{}\"; text is written in single quotes",
-                shown(name)
-            ),
-        )
-        .with_hint(hint),
-    )
+    Box::new(error.with_hint(hint))
 }
 
 /// Returns the refusal of a column that no table in sight has.
@@ -64,8 +68,10 @@ pub(super) fn unknown_qualified_column(
     }
     let error = Error::new(Code::UnknownColumn, format!("no such column: {written}"));
     let named = sources(scope).find(|source| same(&source.name, table));
-    let holder =
-        sources(scope).find(|source| !same(&source.name, table) && source.has(column, visible));
+    let mut holders =
+        sources(scope).filter(|source| !same(&source.name, table) && source.has(column, visible));
+    let holder = holders.next();
+    let is_only_holder = holders.next().is_none();
     let hint = match (named, holder) {
         (_, Some(holder)) if holder.name.is_empty() => Some(format!(
             "{column} is a column of the subquery: write {column}"
@@ -101,7 +107,19 @@ pub(super) fn unknown_qualified_column(
             }
         }
     };
-    with(error, hint)
+    let correction = match (db, holder) {
+        (None, Some(holder)) if is_only_holder && !holder.name.is_empty() => {
+            Some(format!("{}.{}", quoted(&holder.name), quoted(column)))
+        }
+        _ => None,
+    };
+    match correction {
+        Some(right) => with(
+            error.with_correction(format!("{table}.{column}"), right),
+            hint,
+        ),
+        None => with(error, hint),
+    }
 }
 
 /// Says of a missing column that it is an alias of the very SELECT, if it is one: a likely slip, since WHERE and ORDER BY

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Subcommand;
 use engine::{Code, Error};
 use serde::Serialize;
-use stores::golden_copy::{Ensured, GoldenCopy, TargetStatus};
+use stores::golden_copy::{Ensured, GoldenCopy, OriginalState, TargetStatus};
 
 use super::output::{self, CopyBar};
 use crate::config::Settings;
@@ -156,11 +156,12 @@ fn short(fingerprint: &str) -> &str {
     fingerprint.get(..16).unwrap_or(fingerprint)
 }
 
-/// Returns the word that an enum has in JSON.
-fn word(value: &impl Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => word.replace('_', " "),
-        Ok(other) => other.to_string(),
-        Err(_) => String::new(),
+fn word(state: &OriginalState) -> String {
+    match state {
+        OriginalState::Unchanged => "unchanged since the copy".into(),
+        OriginalState::Changed => {
+            "changed since the copy; `assay target refresh` makes a new one".into()
+        }
+        OriginalState::Unreadable { reason } => format!("cannot be read: {reason}"),
     }
 }

@@ -25,6 +25,8 @@ pub trait RequiredRole: Send + Sync {
 pub struct Viewer;
 /// Those who may run SQL of their own.
 pub struct Analyst;
+/// Those who administer.
+pub struct Admin;
 
 impl RequiredRole for Viewer {
     const ROLE: Role = Role::Viewer;
@@ -32,6 +34,10 @@ impl RequiredRole for Viewer {
 
 impl RequiredRole for Analyst {
     const ROLE: Role = Role::Analyst;
+}
+
+impl RequiredRole for Admin {
+    const ROLE: Role = Role::Admin;
 }
 
 /// An authenticated actor of at least this role.

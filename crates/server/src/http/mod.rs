@@ -79,6 +79,10 @@ fn api() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(routes::auth::me))
         .routes(routes!(routes::questions::ask_question))
         .routes(routes!(routes::sql::execute))
+        .routes(routes!(routes::target::status))
+        .routes(routes!(routes::target::verify))
+        .routes(routes!(routes::target::refresh))
+        .routes(routes!(routes::target::restore))
 }
 
 /// Turns questions whose process went away into `interrupted`, for as long as the server runs.

@@ -17,6 +17,10 @@ const ROUTES: &[(&str, &str, bool)] = &[
     ("GET", "/api/v1/me", true),
     ("POST", "/api/v1/questions", true),
     ("POST", "/api/v1/sql/execute", true),
+    ("GET", "/api/v1/target", true),
+    ("POST", "/api/v1/target/verify", true),
+    ("POST", "/api/v1/target/refresh", true),
+    ("POST", "/api/v1/target/restore", true),
 ];
 
 #[test]

@@ -95,6 +95,29 @@ fn an_administrator_logs_in_asks_is_refused_and_logs_out() {
         .unwrap();
     assert_eq!(rows["rows"], json!([["Grace"]]));
 
+    let target: Value = get("/api/v1/target")
+        .bearer_auth(token)
+        .send()
+        .unwrap()
+        .json()
+        .unwrap();
+    assert_eq!(target["in_service"]["rows"], 6, "{target}");
+    for (step, field, value) in [
+        ("refresh", "is_new", json!(false)),
+        ("verify", "problems", json!([])),
+        ("restore", "is_new", json!(true)),
+    ] {
+        let url = format!("{}/api/v1/target/{step}", server.url);
+        let done: Value = client
+            .post(url)
+            .bearer_auth(token)
+            .send()
+            .unwrap()
+            .json()
+            .unwrap();
+        assert_eq!(done[field], value, "{step}: {done}");
+    }
+
     let logout = client
         .post(format!("{}/api/v1/auth/logout", server.url))
         .bearer_auth(token)
@@ -125,6 +148,9 @@ fn an_administrator_logs_in_asks_is_refused_and_logs_out() {
         "query_refused",
         "query",
         "query_answered",
+        "target_refreshed",
+        "target_verified",
+        "target_restored",
         "logout",
     ];
     assert_eq!(actions, expected);
