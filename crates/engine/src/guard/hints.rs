@@ -51,7 +51,29 @@ pub(super) fn unknown_column(
         Some(close) => Some(format!("did you mean {close}?")),
         None => elsewhere(name, scope, visible),
     };
-    with(error, hint)
+    match respelt(name, sources(scope).flat_map(|source| source.columns())) {
+        Some(right) => with(error.with_correction(name, quoted(&right)), hint),
+        None => with(error, hint),
+    }
+}
+
+/// Returns the one name that differs from `wrong` in case and separators only (`petType` for `pet_type`).
+fn respelt<'n>(wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
+    let letters = |name: &str| {
+        name.chars()
+            .filter(|c| c.is_alphanumeric())
+            .flat_map(char::to_lowercase)
+            .collect::<String>()
+    };
+    let wanted = letters(wrong);
+    let mut found: Option<&str> = None;
+    for name in names.filter(|name| letters(name) == wanted) {
+        match found {
+            Some(other) if !same(other, name) => return None,
+            _ => found = Some(name),
+        }
+    }
+    found.map(str::to_owned)
 }
 
 /// Returns the refusal of `table.column`, saying which other table of the query has the column, if one does.
@@ -107,10 +129,12 @@ pub(super) fn unknown_qualified_column(
             }
         }
     };
-    let correction = match (db, holder) {
-        (None, Some(holder)) if is_only_holder && !holder.name.is_empty() => {
+    let correction = match (db, named, holder) {
+        (None, _, Some(holder)) if is_only_holder && !holder.name.is_empty() => {
             Some(format!("{}.{}", quoted(&holder.name), quoted(column)))
         }
+        (None, Some(named), None) => respelt(column, named.columns().into_iter())
+            .map(|right| format!("{}.{}", quoted(table), quoted(&right))),
         _ => None,
     };
     match correction {

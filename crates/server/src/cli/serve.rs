@@ -50,10 +50,13 @@ pub async fn serve(settings: &Settings, app: App) -> Result<ExitCode, Error> {
         })?;
     let address = listener.local_addr().unwrap_or(settings.listen);
     let state = http::State::new(app, accounts::Sessions::new(settings)?);
+    let end = told_to_end().map_err(|fault| {
+        Error::new(Code::Internal, "cannot listen for signals").with_cause(fault)
+    })?;
     output::say(&format!("listening on http://{address}"));
     let sweeper = tokio::spawn(http::sweep(Arc::clone(&state)));
     let served = axum::serve(listener, http::router(state))
-        .with_graceful_shutdown(told_to_end())
+        .with_graceful_shutdown(end)
         .await;
     sweeper.abort();
     served.map_err(|fault| {
@@ -62,17 +65,15 @@ pub async fn serve(settings: &Settings, app: App) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn told_to_end() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
+/// Listens for the signals from now on, so that none is missed, and returns what waits for the first one.
+fn told_to_end() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-    }
-    let _ = tokio::signal::ctrl_c().await;
+    })
 }

@@ -100,30 +100,6 @@ fn repairs_are_bounded_and_end_in_a_refusal() {
 }
 
 #[test]
-fn a_remote_model_sees_no_value_unless_told_so() {
-    let fixture = Fixture::new();
-    let original = fixture.original_path();
-    for (setting, sees) in [("none", false), ("samples", true)] {
-        let model = ScriptedModel::replying(&["SELECT 1"]);
-        let mut command = fixture.assay();
-        model
-            .configure(&mut command)
-            // A loopback server counts as local; this name is what a hosts file calls the same machine.
-            .env("LLM_SEND_VALUES", setting)
-            .args(["ask", "--db", &original, "--json", "Anything?"]);
-        let output = command.output().unwrap();
-        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        let told = model.told();
-        if answer["model"]["is_remote"] == true {
-            assert_eq!(told[0].contains("Germany"), sees, "{setting}");
-            assert_eq!(answer["values_sent"], setting);
-        } else {
-            assert_eq!(answer["values_sent"], "local");
-        }
-    }
-}
-
-#[test]
 fn sql_that_writes_exits_1_with_sqlites_words_and_changes_nothing() {
     let fixture = Fixture::new();
     let original = fixture.original_path();

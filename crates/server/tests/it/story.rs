@@ -178,7 +178,8 @@ fn bad_input_is_answered_with_a_problem_and_changes_nothing() {
     let fixture = Fixture::new();
     let model = ScriptedModel::replying(&[]);
     let server = Server::start(&fixture, &model);
-    let client = Client::new();
+    // A connection whose body was refused unread is closed, so none may be used again.
+    let client = Client::builder().pool_max_idle_per_host(0).build().unwrap();
     let session: Value = login(&client, &server, PASSWORD).json().unwrap();
     let token = session["access_token"].as_str().unwrap();
     let post = |body: &str, kind: &str| {

@@ -1,0 +1,425 @@
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use futures::executor::block_on;
+use futures::future::AbortHandle;
+
+use super::*;
+use crate::accounts::{NewUser, User, UserId};
+use crate::audit::AuditRecord;
+use crate::ports::*;
+use crate::question::Provenance;
+use crate::result::{ResultColumn, Value};
+use crate::schema::{Column, Schema, Table, TableKind};
+
+/// A world in memory that remembers what was done to it, in order.
+#[derive(Default)]
+struct World {
+    log: Mutex<Vec<String>>,
+    replies: Mutex<Vec<&'static str>>,
+    prompts: Mutex<Vec<Prompt>>,
+    is_remote: bool,
+    begin_fails: bool,
+    finish_fails: bool,
+}
+
+impl World {
+    fn replying(replies: &[&'static str]) -> Self {
+        Self {
+            replies: Mutex::new(replies.iter().rev().copied().collect()),
+            ..Self::default()
+        }
+    }
+
+    fn note(&self, what: impl Into<String>) {
+        self.log
+            .lock()
+            .expect("no test panics with it")
+            .push(what.into());
+    }
+
+    fn log(&self) -> Vec<String> {
+        self.log.lock().expect("no test panics with it").clone()
+    }
+
+    fn prompts(&self) -> Vec<Prompt> {
+        self.prompts.lock().expect("no test panics with it").clone()
+    }
+}
+
+fn down() -> Error {
+    Error::new(Code::SystemStoreDown, "the system store did not answer")
+}
+
+#[async_trait]
+impl Users for World {
+    async fn create_first_admin(
+        &self,
+        _: &NewUser,
+        _: &AuditEntry,
+    ) -> Result<Option<UserId>, Error> {
+        Ok(None)
+    }
+    async fn user_by_email(&self, _: &str) -> Result<Option<User>, Error> {
+        Ok(None)
+    }
+    async fn user(&self, _: UserId) -> Result<Option<User>, Error> {
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl Sessions for World {
+    async fn create_session(&self, _: &NewSession, _: &AuditEntry) -> Result<(), Error> {
+        Ok(())
+    }
+    async fn session_actor(&self, _: &str, _: DateTime<Utc>) -> Result<Option<Actor>, Error> {
+        Ok(None)
+    }
+    async fn end_session(&self, _: &str, _: &AuditEntry) -> Result<(), Error> {
+        Ok(())
+    }
+    async fn record(&self, _: &AuditEntry) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Queries for World {
+    async fn begin_query(&self, _: &NewQuery, audit: &AuditEntry) -> Result<i64, Error> {
+        if self.begin_fails {
+            return Err(down());
+        }
+        self.note(audit.action);
+        Ok(7)
+    }
+    async fn finish_query(
+        &self,
+        _: i64,
+        finished: &FinishedQuery,
+        audit: &AuditEntry,
+    ) -> Result<(), Error> {
+        if self.finish_fails {
+            return Err(down());
+        }
+        let code = finished
+            .error
+            .as_ref()
+            .map_or("", |(code, _)| code.as_str());
+        self.note(format!("{} {code}", audit.action).trim_end());
+        Ok(())
+    }
+    async fn query_record(&self, _: i64) -> Result<Option<QueryRecord>, Error> {
+        Ok(None)
+    }
+    async fn sweep_expired(&self, _: DateTime<Utc>) -> Result<u64, Error> {
+        Ok(0)
+    }
+}
+
+#[async_trait]
+impl AuditLog for World {
+    async fn audit_entries(&self, _: i64, _: u32) -> Result<Vec<AuditRecord>, Error> {
+        Ok(vec![])
+    }
+}
+
+#[async_trait]
+impl Generator for World {
+    fn identity(&self) -> ModelIdentity {
+        ModelIdentity {
+            name: "scripted".into(),
+            hash: "h".into(),
+            is_remote: self.is_remote,
+        }
+    }
+    async fn generate(&self, prompt: &Prompt, _: &GenerationLimits) -> Result<Generation, Error> {
+        self.note("generate");
+        self.prompts
+            .lock()
+            .expect("no test panics with it")
+            .push(prompt.clone());
+        let reply = self.replies.lock().expect("no test panics with it").pop();
+        let Some(text) = reply else {
+            return std::future::pending().await;
+        };
+        Ok(Generation {
+            text: text.into(),
+            tokens: TokenCounts {
+                prompt: 10,
+                ..TokenCounts::default()
+            },
+            is_complete: true,
+        })
+    }
+}
+
+impl Clock for World {
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH
+    }
+}
+
+struct People {
+    schema: Arc<Schema>,
+}
+
+impl People {
+    fn new() -> Self {
+        let column = |name: &str, sample: &str| Column {
+            name: name.into(),
+            declared_type: "TEXT".into(),
+            samples: vec![sample.into()],
+            ..Column::default()
+        };
+        let people = Table {
+            name: "people".into(),
+            kind: TableKind::Table,
+            columns: vec![
+                column("full_name", "Ada Lovelace"),
+                column("salary", "a lot"),
+            ],
+            primary_key: vec![],
+            foreign_keys: vec![],
+            row_count: Some(1),
+            ddl: "CREATE TABLE people (full_name TEXT, salary TEXT)".into(),
+            reads: vec![],
+        };
+        Self {
+            schema: Arc::new(Schema {
+                tables: vec![people],
+            }),
+        }
+    }
+}
+
+#[async_trait]
+impl TargetDatabase for People {
+    async fn current(&self) -> Result<Arc<dyn TargetGeneration>, Error> {
+        Ok(Arc::new(People {
+            schema: Arc::clone(&self.schema),
+        }))
+    }
+}
+
+#[async_trait]
+impl TargetGeneration for People {
+    fn schema(&self) -> &Arc<Schema> {
+        &self.schema
+    }
+    fn provenance(&self) -> Provenance {
+        Provenance {
+            fingerprint: "copy".into(),
+            data_as_of: "2026-01-01T00:00:00Z".into(),
+            copied_at: "2026-01-02T00:00:00Z".into(),
+            original_changed: false,
+        }
+    }
+    async fn query(&self, _: &GuardedSql, _: &QueryLimits) -> Result<ResultSet, Error> {
+        Ok(ResultSet {
+            columns: vec![ResultColumn {
+                name: "full_name".into(),
+                kind: "text".into(),
+            }],
+            rows: vec![vec![Value::Text("Ada Lovelace".into())]],
+            truncated: false,
+        })
+    }
+}
+
+fn ports(world: &Arc<World>) -> Ports {
+    Ports {
+        store: world.clone(),
+        target: Arc::new(People::new()),
+        generator: world.clone(),
+        clock: world.clone(),
+    }
+}
+
+fn asker(role: Role, hidden: &[&str]) -> Asker {
+    Asker {
+        actor: Actor { user_id: 1, role },
+        visibility: Visibility::hiding(hidden),
+    }
+}
+
+fn run(world: &Arc<World>, settings: &AskSettings, hidden: &[&str]) -> Result<Outcome, Error> {
+    let question = Question::parse("Who is there?").expect("a question");
+    let (_abort, cancel) = AbortHandle::new_pair();
+    block_on(ask(
+        &ports(world),
+        settings,
+        &asker(Role::Viewer, hidden),
+        &question,
+        &(),
+        cancel,
+    ))
+}
+
+#[track_caller]
+fn answered(outcome: Result<Outcome, Error>) -> Answer {
+    match outcome {
+        Ok(Outcome::Answered(answer)) => *answer,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn refused(outcome: Result<Outcome, Error>) -> Refusal {
+    match outcome {
+        Ok(Outcome::Refused(refusal)) => *refusal,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_question_is_pending_before_the_model_is_asked_and_finished_before_it_is_answered() {
+    let world = Arc::new(World::replying(&["SELECT full_name FROM people"]));
+    let answer = answered(run(&world, &AskSettings::default(), &[]));
+    assert_eq!(world.log(), ["query", "generate", "query_answered"]);
+    assert_eq!(answer.sentence, "Full name is Ada Lovelace.");
+    assert_eq!(answer.tables, ["people"]);
+    assert_eq!(answer.receipt.prompt_hash, world.prompts()[0].hash());
+    assert_eq!(answer.receipt.row_count, 1);
+}
+
+#[test]
+fn an_answer_is_withheld_when_its_outcome_cannot_be_recorded() {
+    let world = Arc::new(World {
+        finish_fails: true,
+        ..World::replying(&["SELECT full_name FROM people"])
+    });
+    let outcome = run(&world, &AskSettings::default(), &[]);
+    assert_eq!(
+        outcome.map_err(|error| error.code()),
+        Err(Code::SystemStoreDown)
+    );
+}
+
+#[test]
+fn nothing_is_done_for_a_question_that_cannot_be_recorded() {
+    let world = Arc::new(World {
+        begin_fails: true,
+        ..World::replying(&["SELECT full_name FROM people"])
+    });
+    let outcome = run(&world, &AskSettings::default(), &[]);
+    assert_eq!(
+        outcome.map_err(|error| error.code()),
+        Err(Code::SystemStoreDown)
+    );
+    assert_eq!(world.log(), Vec::<String>::new());
+}
+
+#[test]
+fn a_remote_model_sees_values_only_as_far_as_allowed() {
+    for (style, send_values, sees) in [
+        (PromptStyle::Standard, SendValues::None, false),
+        (PromptStyle::Standard, SendValues::Samples, true),
+        (PromptStyle::Plain, SendValues::None, false),
+        (PromptStyle::Plain, SendValues::Samples, true),
+    ] {
+        let world = Arc::new(World {
+            is_remote: true,
+            ..World::replying(&["SELECT full_name FROM people"])
+        });
+        let settings = AskSettings {
+            style,
+            send_values,
+            ..AskSettings::default()
+        };
+        let answer = answered(run(&world, &settings, &[]));
+        assert_eq!(answer.values_sent, send_values.as_str());
+        let seen = world.prompts()[0].schema.contains("Ada Lovelace");
+        assert_eq!(seen, sees, "{style:?} {send_values:?}");
+    }
+}
+
+#[test]
+fn a_hidden_column_reaches_neither_prompt_nor_answer_and_reads_like_a_missing_one() {
+    let world = Arc::new(World::replying(&["SELECT salary FROM people"; 3]));
+    let refusal = refused(run(&world, &AskSettings::default(), &["people.salary"]));
+    assert_eq!(refusal.error.code(), Code::CannotBeAnswered);
+    assert_eq!(refusal.fault, Code::UnknownColumn);
+    assert!(
+        refusal.error.message().contains("no such column: salary"),
+        "{}",
+        refusal.error
+    );
+    assert!(!world.prompts()[0].schema.contains("salary"));
+    assert_eq!(
+        world.log().last().map(String::as_str),
+        Some("query_refused cannot_be_answered")
+    );
+}
+
+#[test]
+fn a_certain_slip_is_corrected_without_asking_again() {
+    let world = Arc::new(World::replying(&["SELECT TOP 1 fullname FROM people"]));
+    let answer = answered(run(&world, &AskSettings::default(), &[]));
+    assert_eq!(answer.sql, "SELECT full_name FROM people LIMIT 1");
+    assert_eq!(answer.repairs, 0);
+}
+
+#[test]
+fn a_write_is_refused_at_once_and_not_repaired() {
+    let world = Arc::new(World::replying(&["DROP TABLE people", "SELECT 1"]));
+    let refusal = refused(run(&world, &AskSettings::default(), &[]));
+    assert_eq!(refusal.error.code(), Code::SqlNotReadOnly);
+    assert_eq!(
+        world.log(),
+        ["query", "generate", "query_refused sql_not_read_only"]
+    );
+}
+
+#[test]
+fn a_reply_in_prose_is_asked_again_and_then_refused() {
+    let world = Arc::new(World::replying(&["I would rather not."; 3]));
+    let refusal = refused(run(&world, &AskSettings::default(), &[]));
+    assert_eq!(refusal.fault, Code::GeneratorGaveNoSql);
+    assert_eq!((refusal.repairs, refusal.sql), (2, None));
+    assert_eq!(refusal.tokens.prompt, 30, "every attempt counts");
+}
+
+#[test]
+fn a_cancelled_question_is_recorded_as_such() {
+    let world = Arc::new(World::replying(&[]));
+    let question = Question::parse("Who is there?").expect("a question");
+    let (abort, cancel) = AbortHandle::new_pair();
+    abort.abort();
+    let outcome = block_on(ask(
+        &ports(&world),
+        &AskSettings::default(),
+        &asker(Role::Viewer, &[]),
+        &question,
+        &(),
+        cancel,
+    ));
+    assert_eq!(refused(outcome).error.code(), Code::Cancelled);
+    assert_eq!(
+        world.log().last().map(String::as_str),
+        Some("query_refused cancelled")
+    );
+}
+
+#[test]
+fn a_viewer_may_not_run_sql_and_the_attempt_is_recorded() {
+    let world = Arc::new(World::default());
+    let attempt = |role| {
+        let (_abort, cancel) = AbortHandle::new_pair();
+        let sql = GeneratedSql::new("SELECT full_name FROM people");
+        block_on(run_sql(
+            &ports(&world),
+            &AskSettings::default(),
+            &asker(role, &[]),
+            &sql,
+            cancel,
+        ))
+    };
+    assert_eq!(
+        attempt(Role::Viewer).map_err(|error| error.code()),
+        Err(Code::RoleTooLow)
+    );
+    assert_eq!(world.log(), ["query", "query_failed role_too_low"]);
+    assert_eq!(answered(attempt(Role::Analyst)).rows.len(), 1);
+}
