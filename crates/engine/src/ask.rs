@@ -222,11 +222,10 @@ async fn answer(
 
     let clock = Instant::now();
     let values = values_allowed(&*ports.generator, settings, trace);
-    let first = match settings.style {
+    let mut prompt = match settings.style {
         PromptStyle::Standard => prompt::first(question, &visible, values),
         PromptStyle::Plain => plain_prompt(&*target, question, &visible, values).await?,
     };
-    let mut prompt = first.clone();
     trace.timings.prompt += ms(clock);
 
     loop {
@@ -254,7 +253,7 @@ async fn answer(
         }
         progress.step(Step::Repairing);
         trace.repairs += 1;
-        prompt = prompt::repair(&first, trace.sql.as_deref(), &fault);
+        prompt = prompt::repair(&prompt, &fault);
     }
 }
 

@@ -76,7 +76,7 @@ impl Visibility {
 ///
 /// A view that reads anything hidden is hidden itself: SQLite reports the reader of a base column by a name that a
 /// common table expression can forge (`WITH pub AS (SELECT salary FROM people) SELECT * FROM pub`), so "reached
-/// through a view" can never be a reason to allow (SPEC section 4).
+/// through a view" can never be a reason to allow.
 #[derive(Debug, Clone)]
 pub struct VisibleSchema {
     tables: Vec<Table>,

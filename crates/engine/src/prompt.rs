@@ -88,23 +88,19 @@ pub fn first(question: &Question, visible: &VisibleSchema, values: SendValues) -
     }
 }
 
-/// Writes the prompt for one more attempt, told what was wrong with the one before.
-pub fn repair(first: &Prompt, sql: Option<&str>, fault: &Error) -> Prompt {
-    let mut tail = first.tail.clone();
-    if let Some(sql) = sql {
-        tail.push_str(&format!(
-            "\nThis attempt fails:\n```sql\n{}\n```\n",
-            sql.trim()
-        ));
-    }
-    tail.push_str(&format!("Error: {}", fault.message()));
+/// Writes the prompt for one more attempt, told what was wrong with the ones before.
+///
+/// The failed SQL itself is not shown again: a small model that sees its own words repeats them.
+pub fn repair(before: &Prompt, fault: &Error) -> Prompt {
+    let mut tail = before.tail.clone();
+    tail.push_str(&format!("Note: {}", fault.message()));
     if let Some(hint) = fault.hint() {
-        tail.push_str(&format!(" ({hint})"));
+        tail.push_str(&format!("; {hint}"));
     }
-    tail.push_str("\nWrite the corrected query.\n");
+    tail.push_str(".\n");
     Prompt {
         tail,
-        ..first.clone()
+        ..before.clone()
     }
 }
 

@@ -85,9 +85,14 @@ pub async fn ensure_admin(
 ///
 /// [`Code::InvalidSetting`] if the data folder cannot be written.
 pub fn keep_password(settings: &Settings, password: &FreshPassword) -> Result<PathBuf, Error> {
-    let path = settings.data_dir.join("initial-admin-password");
+    let path = password_file(settings);
     write_private(&path, &password.text)?;
     Ok(path)
+}
+
+/// Returns where a made-up password is kept.
+pub fn password_file(settings: &Settings) -> PathBuf {
+    settings.data_dir.join("initial-admin-password")
 }
 
 /// Logs people in and recognises them again.

@@ -47,10 +47,9 @@ pub(super) fn unknown_column(
         Code::UnknownColumn,
         format!("no such column: {}", shown(name)),
     );
-    let hint = match nearest_column(name, scope) {
-        Some(close) => Some(format!("did you mean {close}?")),
-        None => elsewhere(name, scope, visible),
-    };
+    // A table that has the very column says more than a column that sounds like it.
+    let hint = elsewhere(name, scope, visible)
+        .or_else(|| nearest_column(name, scope).map(|close| format!("did you mean {close}?")));
     match respelt(name, sources(scope).flat_map(|source| source.columns())) {
         Some(right) => with(error.with_correction(name, quoted(&right)), hint),
         None => with(error, hint),
@@ -102,14 +101,16 @@ pub(super) fn unknown_qualified_column(
             "{column} is a column of {name}: write {name}.{column}",
             name = quoted(&holder.name)
         )),
-        (Some(named), None) => match nearest(column, named.columns()) {
-            Some(close) => Some(format!("did you mean {}.{}?", quoted(table), quoted(close))),
-            None => elsewhere(column, scope, visible).or_else(|| {
-                let columns = named.columns();
-                (columns.len() <= MAX_LISTED)
-                    .then(|| format!("the columns of {table} are: {}", columns.join(", ")))
-            }),
-        },
+        (Some(named), None) => {
+            elsewhere(column, scope, visible).or_else(|| match nearest(column, named.columns()) {
+                Some(close) => Some(format!("did you mean {}.{}?", quoted(table), quoted(close))),
+                None => {
+                    let columns = named.columns();
+                    (columns.len() <= MAX_LISTED)
+                        .then(|| format!("the columns of {table} are: {}", columns.join(", ")))
+                }
+            })
+        }
         (None, None) => {
             let names: Vec<_> = sources(scope)
                 .map(|source| source.name.as_ref())
@@ -213,8 +214,8 @@ fn elsewhere(name: &str, scope: &Scope<'_, '_>, visible: &VisibleSchema) -> Opti
         .collect();
     (!tables.is_empty()).then(|| {
         format!(
-            "{name} is a column of {}, which is not in FROM here",
-            tables.join(", ")
+            "{name} is a column of {}, which is not in FROM here and may have to be joined",
+            tables.join(" and of ")
         )
     })
 }

@@ -221,7 +221,7 @@ fn hints_say_what_to_write() {
         ),
         (
             "SELECT amount FROM customers",
-            "unknown_column: no such column: amount | amount is a column of orders, which is not in FROM here",
+            "unknown_column: no such column: amount | amount is a column of orders, which is not in FROM here and may have to be joined",
         ),
         (
             "SELECT name FROM customers WHERE country = \"Germany\"",

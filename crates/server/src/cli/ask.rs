@@ -10,7 +10,7 @@ use futures::future::{AbortHandle, AbortRegistration};
 
 use super::output::{self, CopyBar, StepSpinner};
 use crate::config::Settings;
-use crate::{accounts, wire};
+use crate::wire;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -34,11 +34,7 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
         })
         .await?
     };
-    let (user_id, password) = accounts::ensure_admin(&app.ports, &settings.auth).await?;
-    if let Some(password) = password {
-        accounts::keep_password(settings, &password)?;
-    }
-    let asker = wire::everything_for(user_id);
+    let asker = super::local_asker(&app, settings).await?;
     let outcome = {
         let spinner = StepSpinner::start();
         ask(

@@ -62,11 +62,7 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
         let bar = CopyBar::new();
         wire::open(&settings, None, &|progress| bar.report(progress)).await?
     };
-    let (user_id, password) = accounts::ensure_admin(&app.ports, &settings.auth).await?;
-    if let Some(password) = &password {
-        accounts::keep_password(&settings, password)?;
-    }
-    let asker = wire::everything_for(user_id);
+    let asker = super::local_asker(&app, &settings).await?;
 
     let mut answered = 0;
     for (index, text) in QUESTIONS.iter().enumerate() {
@@ -118,10 +114,12 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
         return Ok(ExitCode::SUCCESS);
     }
     output::say("\nNow serving the same data; end with Ctrl-C.");
-    if let Some(password) = password {
+    let password = accounts::password_file(&settings);
+    if password.exists() {
+        let email = settings.auth.admin_email.as_str();
         output::say(&format!(
-            "log in as {} with {}",
-            password.email, password.text
+            "log in as {email}, password in {}",
+            password.display()
         ));
     }
     super::serve::serve(&settings, app).await

@@ -19,9 +19,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use engine::ask::Asker;
 use engine::{Code, Error, Kind};
 
 use crate::config::{EnvVars, Settings};
+use crate::wire::App;
+use crate::{accounts, wire};
 
 /// Asks business questions in plain language and shows where each number comes from.
 #[derive(Debug, Parser)]
@@ -93,6 +96,15 @@ pub async fn run(cli: Cli) -> ExitCode {
         Ok(code) => code,
         Err(error) => fail(&error),
     }
+}
+
+/// Returns the asker of the command line, creating the local administrator at the first use.
+async fn local_asker(app: &App, settings: &Settings) -> Result<Asker, Error> {
+    let (user_id, password) = accounts::ensure_admin(&app.ports, &settings.auth).await?;
+    if let Some(password) = password {
+        accounts::keep_password(settings, &password)?;
+    }
+    Ok(wire::everything_for(user_id))
 }
 
 /// Says what went wrong and returns the exit code for it.

@@ -10,7 +10,7 @@ use engine::prompt::GeneratedSql;
 use super::ask::{on_ctrl_c, show};
 use super::output::CopyBar;
 use crate::config::Settings;
-use crate::{accounts, wire};
+use crate::wire;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -31,11 +31,7 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
             bar.report(progress)
         })?
     };
-    let (user_id, password) = accounts::ensure_admin(&app.ports, &settings.auth).await?;
-    if let Some(password) = password {
-        accounts::keep_password(settings, &password)?;
-    }
-    let asker = wire::everything_for(user_id);
+    let asker = super::local_asker(&app, settings).await?;
     let sql = GeneratedSql::new(args.sql);
     show(
         run_sql(&app.ports, &app.ask, &asker, &sql, on_ctrl_c()).await,

@@ -9,7 +9,7 @@ CREATE TABLE audit_logs (
 
 CREATE INDEX audit_logs_by_user ON audit_logs (user_id, id);
 
--- Rows are appended and read, nothing else (SPEC section 3).
+-- Rows are appended and read, nothing else.
 CREATE TRIGGER audit_logs_no_update BEFORE UPDATE ON audit_logs
 BEGIN SELECT RAISE(ABORT, 'audit_logs is append-only'); END;
 
