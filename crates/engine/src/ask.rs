@@ -222,10 +222,11 @@ async fn answer(
 
     let clock = Instant::now();
     let values = values_allowed(&*ports.generator, settings, trace);
-    let mut prompt = match settings.style {
+    let first = match settings.style {
         PromptStyle::Standard => prompt::first(question, &visible, values),
         PromptStyle::Plain => plain_prompt(&*target, question, &visible, values).await?,
     };
+    let mut prompt = first.clone();
     trace.timings.prompt += ms(clock);
 
     loop {
@@ -253,7 +254,10 @@ async fn answer(
         }
         progress.step(Step::Repairing);
         trace.repairs += 1;
-        prompt = prompt::repair(&prompt, &fault);
+        prompt = match trace.repairs {
+            1 => prompt::repair(&first, trace.sql.as_deref(), &fault),
+            _ => prompt::ask_anew(&first, &fault),
+        };
     }
 }
 

@@ -88,11 +88,31 @@ pub fn first(question: &Question, visible: &VisibleSchema, values: SendValues) -
     }
 }
 
-/// Writes the prompt for one more attempt, told what was wrong with the ones before.
+/// Writes the prompt for the second attempt: shows the first and what is wrong with it.
+pub fn repair(first: &Prompt, sql: Option<&str>, fault: &Error) -> Prompt {
+    let mut tail = first.tail.clone();
+    if let Some(sql) = sql {
+        tail.push_str(&format!(
+            "\nThis attempt fails:\n```sql\n{}\n```\n",
+            sql.trim()
+        ));
+    }
+    tail.push_str(&format!("Error: {}", fault.message()));
+    if let Some(hint) = fault.hint() {
+        tail.push_str(&format!(" ({hint})"));
+    }
+    tail.push_str("\nWrite the corrected query.\n");
+    Prompt {
+        tail,
+        ..first.clone()
+    }
+}
+
+/// Writes the prompt for any further attempt: the question as if asked anew, with a note of what is wrong.
 ///
-/// The failed SQL itself is not shown again: a small model that sees its own words repeats them.
-pub fn repair(before: &Prompt, fault: &Error) -> Prompt {
-    let mut tail = before.tail.clone();
+/// A small model that was shown its own words and failed again mostly repeats them, so they are not shown here.
+pub fn ask_anew(first: &Prompt, fault: &Error) -> Prompt {
+    let mut tail = first.tail.clone();
     tail.push_str(&format!("Note: {}", fault.message()));
     if let Some(hint) = fault.hint() {
         tail.push_str(&format!("; {hint}"));
@@ -100,7 +120,7 @@ pub fn repair(before: &Prompt, fault: &Error) -> Prompt {
     tail.push_str(".\n");
     Prompt {
         tail,
-        ..before.clone()
+        ..first.clone()
     }
 }
 

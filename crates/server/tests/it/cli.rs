@@ -80,6 +80,7 @@ fn a_fault_is_told_to_the_model_and_mended() {
     assert_eq!(answer["rows"], serde_json::json!([["Ada"]]));
     assert_eq!(answer["repairs"], 1);
     let told = model.told();
+    assert!(told[1].contains("SELECT nom FROM customers"), "{}", told[1]);
     assert!(told[1].contains("no such column: nom"), "{}", told[1]);
     fixture.assert_original_untouched();
 }
