@@ -27,13 +27,27 @@ pub(super) struct Generations {
 /// Held by the one that makes, publishes or removes generations.
 #[derive(Debug)]
 pub(super) struct FolderLock {
-    _file: File,
+    _locked: Locked,
 }
 
 /// Held by whoever uses a generation; its files stay until the last one is dropped, in any process.
 #[derive(Debug)]
 pub(super) struct Lease {
-    _file: File,
+    _locked: Locked,
+}
+
+/// A locked file, unlocked when dropped.
+///
+/// Closing it would not do: a child process being started shares the open file between fork and exec, and with it
+/// the lock, so that the next `try_lock` would find it taken by nobody.
+#[derive(Debug)]
+struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Closing unlocks it too, if later.
+        let _ = self.0.unlock();
+    }
 }
 
 impl Generations {
@@ -83,7 +97,9 @@ impl Generations {
             }
             // Whoever had the lock may have removed the folder; then this one guards nothing.
             if is_file_at(&file, &self.folder.join(LOCK)) {
-                return Ok(FolderLock { _file: file });
+                return Ok(FolderLock {
+                    _locked: Locked(file),
+                });
             }
         }
     }
@@ -92,7 +108,9 @@ impl Generations {
     pub fn try_lock(&self) -> Option<FolderLock> {
         let path = self.folder.join(LOCK);
         let file = OpenOptions::new().read(true).write(true).open(&path).ok()?;
-        (file.try_lock().is_ok() && is_file_at(&file, &path)).then_some(FolderLock { _file: file })
+        (file.try_lock().is_ok() && is_file_at(&file, &path)).then_some(FolderLock {
+            _locked: Locked(file),
+        })
     }
 
     /// Takes a lease on a generation. The lock keeps it from being removed at the same time.
@@ -101,7 +119,9 @@ impl Generations {
         let take = || {
             let file = open_lock(&path)?;
             file.lock_shared()?;
-            Ok(Lease { _file: file })
+            Ok(Lease {
+                _locked: Locked(file),
+            })
         };
         take().map_err(|error: io::Error| io_error(&error, "locking", &path))
     }
@@ -324,7 +344,7 @@ fn is_file_at(file: &File, path: &Path) -> bool {
 
 fn is_held(lease: &Path) -> bool {
     match OpenOptions::new().read(true).write(true).open(lease) {
-        Ok(file) => file.try_lock().is_err(),
+        Ok(file) => Locked(file).0.try_lock().is_err(),
         Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
 }
@@ -341,4 +361,21 @@ fn is_fingerprint(name: &str) -> bool {
         && name
             .bytes()
             .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_a_starting_child_shares_is_free_once_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let generations = Generations::beside(&folder.path().join("data.db"));
+        let lock = generations.lock(&|| {}).unwrap();
+        // What a child has between fork and exec: the same open file under another descriptor.
+        let shared = lock._locked.0.try_clone().unwrap();
+        drop(lock);
+        assert!(generations.try_lock().is_some());
+        drop(shared);
+    }
 }
