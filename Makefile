@@ -1,9 +1,10 @@
 # Each target installs what is missing, then does its one job. Nothing else is needed.
 #   make demo [ARGS="--no-serve --json"]   the demo company, real questions, then the server
-#   make test                              every test
+#   make test                              every test, with services of its own (scripts/services)
 #   make check                             what must hold before a commit
 #   make build                             target/release/assay
 #   make bench                             speed, in one table
+#   make test-long                         what takes longer: many kills, the HTTP interface tried by a machine
 #   make eval [EVAL_DIR=...]               execution accuracy with the local model, beside the bare prompt
 .PHONY: demo test check build bench eval model setup audit test-long clean
 
@@ -29,14 +30,16 @@ test: setup
 	@scripts/setup test
 	@scripts/prefetch-model & cargo test --release --workspace --no-run; built=$$?; wait; exit $$built
 	@$(ASSAY) model pull
-	@cargo test --release --workspace
+	@REQUIRE_SERVICES=1 scripts/services run cargo test --release --workspace
 
 check: setup
 	@scripts/check
 
+# The throwaway PostgreSQL syncs to disk here, as one in production does.
 bench: model
 	@scripts/setup test
-	@$(ASSAY) bench $(ARGS)
+	@scripts/setup load
+	@SERVICES_FSYNC=on scripts/services run $(ASSAY) bench $(ARGS)
 
 eval: model
 	@scripts/eval "$(ASSAY)" "$(EVAL_DIR)" $(ARGS)
@@ -49,8 +52,12 @@ audit: setup
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	@cargo deny check licenses bans sources
 
-# Everything that takes longer than a commit should wait for.
-test-long: test bench
+# What takes longer than a commit should wait for: fifty kills on each kind of store, and the whole HTTP interface tried
+# with inputs made from its own description.
+test-long: test
+	@KILLS=50 REQUIRE_SERVICES=1 scripts/services run cargo test --release --workspace --test it -- --nocapture faults::
+	@scripts/setup api
+	@scripts/api-check $(ASSAY)
 
 clean:
 	@cargo clean

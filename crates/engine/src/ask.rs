@@ -10,13 +10,14 @@ use futures::future::{AbortRegistration, Abortable};
 use serde_json::json;
 
 use crate::accounts::Actor;
-use crate::audit::AuditEntry;
+use crate::audit::{AuditEntry, storable};
 use crate::error::{Code, Error, Kind};
 use crate::guard::{GuardedSql, guard};
 use crate::mend;
-use crate::policy::{Role, Visibility, VisibleSchema};
+use crate::ontology::{HiddenNames, mentioned};
+use crate::policy::{Role, VisibleSchema};
 use crate::ports::{
-    FinishedQuery, GenerationLimits, Generator, ModelIdentity, NewQuery, Ports, Progress,
+    AskPorts, FinishedQuery, GenerationLimits, Generator, ModelIdentity, NewQuery, Progress,
     QueryLimits, Step, TargetGeneration, TokenCounts,
 };
 use crate::prompt::{self, GeneratedSql, Prompt, SendValues};
@@ -67,15 +68,6 @@ impl Default for AskSettings {
     }
 }
 
-/// Who asks, and what is hidden from them.
-#[derive(Debug, Clone)]
-pub struct Asker {
-    /// The authenticated user.
-    pub actor: Actor,
-    /// What they may not see.
-    pub visibility: Visibility,
-}
-
 /// Answers a question, or says why not. Aborting through `cancel` stops model and database at once; the cancelled
 /// question is recorded like any other.
 ///
@@ -83,24 +75,24 @@ pub struct Asker {
 ///
 /// Whatever broke: the system store, the model or the target database. Refusals are [`Outcome::Refused`].
 pub async fn ask(
-    ports: &Ports,
+    ports: &AskPorts,
     settings: &AskSettings,
-    asker: &Asker,
+    actor: &Actor,
     question: &Question,
     progress: &dyn Progress,
     cancel: AbortRegistration,
 ) -> Result<Outcome, Error> {
     let started = Instant::now();
-    let query_id = begin(ports, settings, asker, Some(question.as_str()), None).await?;
+    let query_id = begin(ports, settings, actor, Some(question.as_str()), None).await?;
     let mut trace = Trace::default();
-    let work = answer(ports, settings, asker, question, progress, &mut trace);
+    let work = answer(ports, settings, actor, question, progress, &mut trace);
     let result = Abortable::new(work, cancel)
         .await
         .unwrap_or_else(|_| Err(cancelled()));
     trace.model = Some(ports.generator.identity());
     finish(
         ports,
-        asker,
+        actor,
         query_id,
         question.as_str(),
         started,
@@ -116,23 +108,23 @@ pub async fn ask(
 ///
 /// [`Code::RoleTooLow`] for viewers; whatever broke. Refusals are [`Outcome::Refused`].
 pub async fn run_sql(
-    ports: &Ports,
+    ports: &AskPorts,
     settings: &AskSettings,
-    asker: &Asker,
+    actor: &Actor,
     sql: &GeneratedSql,
     cancel: AbortRegistration,
 ) -> Result<Outcome, Error> {
     let started = Instant::now();
-    let query_id = begin(ports, settings, asker, None, Some(sql.as_str())).await?;
+    let query_id = begin(ports, settings, actor, None, Some(sql.as_str())).await?;
     let mut trace = Trace::default();
     let work = async {
-        if asker.actor.role < Role::Analyst {
+        if actor.role < Role::Analyst {
             return Err(Error::new(
                 Code::RoleTooLow,
                 "running SQL of one's own takes the role analyst",
             ));
         }
-        let (target, visible) = look(ports, asker, &mut trace).await?;
+        let (target, visible) = look(ports, actor, &mut trace).await?;
         trace.sql = Some(sql.as_str().to_owned());
         let (guarded, rows) =
             check_and_run(&*target, settings, sql, &visible, &(), &mut trace).await?;
@@ -145,7 +137,7 @@ pub async fn run_sql(
     let result = Abortable::new(work, cancel)
         .await
         .unwrap_or_else(|_| Err(cancelled()));
-    finish(ports, asker, query_id, "", started, trace, result).await
+    finish(ports, actor, query_id, "", started, trace, result).await
 }
 
 /// What is known of a question so far, whether it ends well or not.
@@ -157,6 +149,7 @@ struct Trace {
     tokens: TokenCounts,
     repairs: u32,
     model: Option<ModelIdentity>,
+    terms: Vec<String>,
     prompt_hash: String,
     values_sent: &'static str,
     target_fingerprint: Option<String>,
@@ -170,49 +163,51 @@ struct Found {
 }
 
 async fn begin(
-    ports: &Ports,
+    ports: &AskPorts,
     settings: &AskSettings,
-    asker: &Asker,
+    actor: &Actor,
     question: Option<&str>,
     sql: Option<&str>,
 ) -> Result<i64, Error> {
-    let user_id = asker.actor.user_id;
+    let user_id = actor.user_id;
+    let now = ports.clock.now();
     let query = NewQuery {
         user_id,
         question: question.map(str::to_owned),
-        sql: sql.map(str::to_owned),
+        sql: sql.map(storable),
         instance_id: settings.instance_id.clone(),
-        lease_until: ports.clock.now() + settings.lease,
+        lease_until: now + settings.lease,
     };
     let changes = json!({ "question": question, "sql": sql });
-    let audit = AuditEntry::new(Some(user_id), "query", "query", changes);
+    let audit = AuditEntry::new(now, Some(user_id), "query", "query", changes);
     ports.store.begin_query(&query, &audit).await
 }
 
-/// Opens the target and cuts its schema to what the asker may see.
+/// Opens the target and cuts its schema to what the actor may see.
 async fn look(
-    ports: &Ports,
-    asker: &Asker,
+    ports: &AskPorts,
+    actor: &Actor,
     trace: &mut Trace,
 ) -> Result<(Arc<dyn TargetGeneration>, Arc<VisibleSchema>), Error> {
     let clock = Instant::now();
+    let visibility = ports.store.visibility(actor.role).await?;
     let target = ports.target.current().await?;
-    let visible = VisibleSchema::new(target.schema(), &asker.visibility);
+    let visible = VisibleSchema::new(target.schema(), &visibility);
     trace.target_fingerprint = Some(target.provenance().fingerprint);
     trace.timings.schema += ms(clock);
     Ok((target, visible))
 }
 
 async fn answer(
-    ports: &Ports,
+    ports: &AskPorts,
     settings: &AskSettings,
-    asker: &Asker,
+    actor: &Actor,
     question: &Question,
     progress: &dyn Progress,
     trace: &mut Trace,
 ) -> Result<Found, Error> {
     progress.step(Step::Understanding);
-    let (target, visible) = look(ports, asker, trace).await?;
+    let (target, visible) = look(ports, actor, trace).await?;
     if visible.tables().is_empty() {
         return Err(Error::new(
             Code::CannotBeAnswered,
@@ -223,7 +218,12 @@ async fn answer(
     let clock = Instant::now();
     let values = values_allowed(&*ports.generator, settings, trace);
     let first = match settings.style {
-        PromptStyle::Standard => prompt::first(question, &visible, values),
+        PromptStyle::Standard => {
+            let first = prompt::first(question, &visible, values);
+            let (first, terms) = with_terms(ports, first, question, &*target, &visible).await?;
+            trace.terms = terms;
+            first
+        }
         PromptStyle::Plain => plain_prompt(&*target, question, &visible, values).await?,
     };
     let mut prompt = first.clone();
@@ -263,7 +263,7 @@ async fn answer(
 
 /// One generation, guarded and run.
 async fn attempt(
-    ports: &Ports,
+    ports: &AskPorts,
     settings: &AskSettings,
     target: &dyn TargetGeneration,
     visible: &Arc<VisibleSchema>,
@@ -339,6 +339,23 @@ fn values_allowed(
     }
 }
 
+/// Adds the terms that the question mentions, as far as they name nothing that the actor may not see.
+async fn with_terms(
+    ports: &AskPorts,
+    first: Prompt,
+    question: &Question,
+    target: &dyn TargetGeneration,
+    visible: &VisibleSchema,
+) -> Result<(Prompt, Vec<String>), Error> {
+    let terms = ports.store.all_terms().await?;
+    let mut told = mentioned(question.as_str(), &terms);
+    if !told.is_empty() {
+        let hidden = HiddenNames::between(target.schema(), visible);
+        told.retain(|term| !hidden.are_in(term.texts()));
+    }
+    Ok(prompt::with_terms(first, &told))
+}
+
 async fn plain_prompt(
     target: &dyn TargetGeneration,
     question: &Question,
@@ -367,8 +384,8 @@ async fn plain_prompt(
 
 /// Commits the outcome, then lets it go.
 async fn finish(
-    ports: &Ports,
-    asker: &Asker,
+    ports: &AskPorts,
+    actor: &Actor,
     query_id: i64,
     question: &str,
     started: Instant,
@@ -379,16 +396,16 @@ async fn finish(
     let receipt = result.as_ref().ok().map(|answer| answer.receipt.clone());
     let error = result.as_ref().err();
     let finished = FinishedQuery {
-        sql: trace.sql.clone(),
-        error: error.map(|error| (error.code().as_str().to_owned(), error.message().to_owned())),
+        sql: trace.sql.as_deref().map(storable),
+        error: error.map(|error| (error.code().as_str().to_owned(), storable(error.message()))),
         result_count: receipt.as_ref().map(|receipt| receipt.row_count),
         duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         generator: trace.model.as_ref().map(|model| model.name.clone()),
+        cached: false,
         target_fingerprint: trace.target_fingerprint.clone(),
         receipt,
     };
     let changes = json!({
-        "query_id": query_id,
         "sql": finished.sql,
         "error": error.map(|error| error.code().as_str()),
         "result_count": finished.result_count,
@@ -399,11 +416,14 @@ async fn finish(
         Some(error) if error.code().kind() == Kind::Refused => "query_refused",
         Some(_) => "query_failed",
     };
-    let audit = AuditEntry::new(Some(asker.actor.user_id), action, "query", changes);
+    let now = ports.clock.now();
+    let audit = AuditEntry::new(now, Some(actor.user_id), action, "query", changes).about(query_id);
     ports
         .store
         .finish_query(query_id, &finished, &audit)
         .await?;
+    // The outcome stands; a time that could not be noted withholds no answer.
+    let _ = ports.store.note_last_query(actor.user_id, now).await;
 
     trace.timings.total = ms(started);
     match result {
@@ -459,6 +479,7 @@ fn evidence(query_id: i64, question: &str, trace: &Trace, found: Found) -> Answe
         sql: guarded.text().to_owned(),
         sentence: words::sentence(&rows),
         tables: guarded.tables().to_vec(),
+        terms: trace.terms.clone(),
         columns: rows.columns,
         rows: rows.rows,
         truncated: rows.truncated,

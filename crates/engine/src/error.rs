@@ -1,6 +1,7 @@
 //! One error type with one stable code per fault. Adapters map their drivers' errors into it at their own edge.
 
 use std::fmt;
+use std::time::Duration;
 
 /// What went wrong, as the caller may see it, with the cause kept apart for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +11,7 @@ pub struct Error {
     hint: Option<String>,
     cause: Option<String>,
     correction: Option<Box<(String, String)>>,
+    retry_after: Option<Duration>,
 }
 
 impl Error {
@@ -21,6 +23,7 @@ impl Error {
             hint: None,
             cause: None,
             correction: None,
+            retry_after: None,
         }
     }
 
@@ -43,6 +46,18 @@ impl Error {
     pub fn with_correction(mut self, wrong: impl Into<String>, right: impl Into<String>) -> Self {
         self.correction = Some(Box::new((wrong.into(), right.into())));
         self
+    }
+
+    /// Adds how long to wait before it makes sense to try again.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// Returns how long to wait before it makes sense to try again, if that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// Returns the one certain correction, what is wrong first.
@@ -163,13 +178,24 @@ codes! {
     EmptyInput "empty_input" Invalid "Nothing was given where something is needed.";
     InvalidTarget "invalid_target" Invalid "The target file is corrupt, encrypted, empty or not SQLite.";
     TargetNotFound "target_not_found" Invalid "The target file does not exist or cannot be read.";
+    InvalidPassword "invalid_password" Invalid "The new password is too short, too long or known from breaches.";
+    InvalidToken "invalid_token" Invalid "The token of a letter is unknown, used or expired.";
+    InvalidBackup "invalid_backup" Invalid "The backup is incomplete, damaged or of another kind of store.";
     InvalidModel "invalid_model" Invalid "The model file does not exist, is not GGUF or is not the file that was pinned.";
     MissingCredentials "missing_credentials" Unauthenticated "No token was given.";
     InvalidCredentials "invalid_credentials" Unauthenticated "The e-mail address or the password is wrong.";
     SessionExpired "session_expired" Unauthenticated "The session is over; log in again.";
     RoleTooLow "role_too_low" Forbidden "The actor's role may not do this.";
+    SessionRequired "session_required" Forbidden "An API key may not do this; it takes a session.";
+    RegistrationClosed "registration_closed" Forbidden "The policy for new accounts does not let this in.";
+    CrossSite "cross_site" Forbidden "A page of another site tried to use the session's cookie.";
     NotFound "not_found" NotFound "There is no such thing.";
     QueryNotFound "query_not_found" NotFound "There is no such query, or it belongs to someone else.";
+    EmailTaken "email_taken" Conflict "A user has this e-mail address already.";
+    NameTaken "name_taken" Conflict "The name is in use already.";
+    LastAdmin "last_admin" Conflict "No active administrator would be left.";
+    StoreNotEmpty "store_not_empty" Conflict "The system store holds data that would be replaced.";
+    BackupsDisabled "backups_disabled" Conflict "No folder for backups is configured.";
     Conflict "conflict" Conflict "The change clashes with what is there.";
     MethodNotAllowed "method_not_allowed" Invalid "The route does not answer this method.";
     PayloadTooLarge "payload_too_large" Invalid "The body is larger than allowed.";
@@ -189,10 +215,13 @@ codes! {
     RateLimited "rate_limited" TooMany "Too many requests.";
     GeneratorBusy "generator_busy" TooMany "The model's queue is full.";
     Internal "internal" Internal "Something went wrong on our side.";
+    AuditTampered "audit_tampered" Internal "The audit trail does not fit its seals.";
+    MailFailed "mail_failed" Upstream "The letter could not be handed to the mail server.";
     GeneratorFailed "generator_failed" Upstream "The language model failed.";
     GeneratorGaveNoSql "generator_gave_no_sql" Upstream "The language model's reply holds no SQL.";
     ModelMissing "model_missing" Unavailable "No language model is installed.";
     SystemStoreDown "system_store_down" Unavailable "The system store cannot be reached.";
+    BackupFailed "backup_failed" Unavailable "The backup could not be made, read or restored.";
     TargetDisabled "target_disabled" Unavailable "Assay runs without a target database.";
     TargetDatabaseDown "target_database_down" Unavailable "The target database cannot be read.";
     GoldenCopyMismatch "golden_copy_mismatch" Unavailable "The working copy does not agree with what was copied.";

@@ -26,6 +26,7 @@ use crate::error::{Code, Error};
 use crate::policy::VisibleSchema;
 use crate::prompt::GeneratedSql;
 pub use functions::is_allowed_function;
+pub(crate) use names::nearest;
 use resolve::Resolver;
 use rewrite::{Edit, Edits, Until};
 use text::{invalid, read_only};

@@ -1,15 +1,23 @@
 //! Roles and visibility: what an actor may name. [`VisibleSchema`] is the only source of names from the moment a
 //! question is accepted; the prompt, the guard and the engine's authorizer all read this one object.
 
+mod acts;
+
+pub use acts::{ListedPolicy, create, delete, list};
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::schema::{Schema, Table, TableKind};
 
 /// What a person may do. Ordered: each role may do all that the one before may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Asks questions and sees own history.
@@ -38,6 +46,42 @@ impl Role {
     }
 }
 
+/// A rule that hides a table or a column from a role and every role below it. What no policy hides is visible.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPolicy {
+    /// The highest role that it is hidden from.
+    pub role: Role,
+    /// The table or view.
+    pub table_name: String,
+    /// The column; `None` hides the whole table.
+    pub column_name: Option<String>,
+}
+
+/// A policy as stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Policy {
+    /// The identifier.
+    pub id: i64,
+    /// The highest role that it is hidden from.
+    pub role: Role,
+    /// The table or view.
+    pub table_name: String,
+    /// The column; null hides the whole table.
+    pub column_name: Option<String>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+}
+
+impl Policy {
+    /// Returns the name that it hides, as [`Visibility::hiding`] takes it.
+    pub fn hidden_name(&self) -> String {
+        match &self.column_name {
+            Some(column) => format!("{}.{column}", self.table_name),
+            None => self.table_name.clone(),
+        }
+    }
+}
+
 /// What is hidden from someone: whole tables (`"people"`) and single columns (`"people.salary"`), in lower case.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Visibility {
@@ -58,6 +102,11 @@ impl Visibility {
                 .map(|name| name.as_ref().to_ascii_lowercase())
                 .collect(),
         }
+    }
+
+    /// Returns the names that are hidden, in lower case: `people`, `people.salary`.
+    pub fn hidden_names(&self) -> impl Iterator<Item = &str> {
+        self.hidden.iter().map(String::as_str)
     }
 
     fn hides_table(&self, table: &str) -> bool {

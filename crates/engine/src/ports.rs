@@ -1,6 +1,11 @@
 //! What the engine needs from the world, as traits, and [`Ports`] that carries them. Each has a suite in the crate of
 //! its implementations.
 
+mod store;
+
+pub use crate::backups::Backups;
+pub use store::*;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,20 +14,38 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::accounts::{Actor, NewUser, User, UserId};
-use crate::audit::{AuditEntry, AuditRecord};
+use crate::accounts::{Email, Password};
 use crate::error::Error;
 use crate::guard::GuardedSql;
 use crate::prompt::Prompt;
-use crate::question::{Provenance, Receipt};
+use crate::question::Provenance;
 use crate::result::ResultSet;
 use crate::schema::Schema;
 
-/// Everything that `ask` needs.
+/// The world, as the engine sees it.
 #[derive(Clone)]
 pub struct Ports {
-    /// Users, sessions, queries and the audit log.
+    /// Users, sessions, queries, the audit log and the rest of the system store.
     pub store: Arc<dyn SystemStore>,
+    /// What questions need.
+    pub asking: AskPorts,
+    /// Hashing of passwords.
+    pub passwords: Arc<dyn Passwords>,
+    /// Letters to people.
+    pub mailer: Arc<dyn Mailer>,
+    /// How often something may be tried.
+    pub rate_limits: Arc<dyn RateLimits>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Bytes that nobody can guess.
+    pub random: Arc<dyn Random>,
+}
+
+/// What [`mod@crate::ask`] needs of the world.
+#[derive(Clone)]
+pub struct AskPorts {
+    /// Where questions and their outcomes are recorded, and what is hidden from whom.
+    pub store: Arc<dyn QuestionStore>,
     /// The business data.
     pub target: Arc<dyn TargetDatabase>,
     /// The language model.
@@ -35,6 +58,12 @@ pub struct Ports {
 pub trait Clock: Send + Sync {
     /// Returns the current time.
     fn now(&self) -> DateTime<Utc>;
+}
+
+/// Randomness fit for secrets.
+pub trait Random: Send + Sync {
+    /// Returns 32 bytes that nobody can guess.
+    fn bytes(&self) -> [u8; 32];
 }
 
 /// Hears what a long operation is doing. Never blocks.
@@ -205,147 +234,87 @@ impl std::ops::AddAssign for TokenCounts {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// The system store
+// People
 
-/// Users, sessions, queries and the audit log, behind one handle. Every mutating method commits its change and its
-/// audit entry in one transaction.
-pub trait SystemStore: Users + Sessions + Queries + AuditLog {}
-
-impl<T: Users + Sessions + Queries + AuditLog> SystemStore for T {}
-
-/// People.
+/// Hashes passwords, off the threads that serve requests and only so many at once.
 #[async_trait]
-pub trait Users: Send + Sync {
-    /// Creates the first administrator and returns its identifier, or `None` if an administrator exists.
-    async fn create_first_admin(
-        &self,
-        user: &NewUser,
-        audit: &AuditEntry,
-    ) -> Result<Option<UserId>, Error>;
-
-    /// Returns the user of this address, compared without regard to case.
-    async fn user_by_email(&self, email: &str) -> Result<Option<User>, Error>;
-
-    /// Returns the user of this identifier.
-    async fn user(&self, id: UserId) -> Result<Option<User>, Error>;
-}
-
-/// Sessions; the system store is their truth.
-#[async_trait]
-pub trait Sessions: Send + Sync {
-    /// Opens a session known by the hash of its secret and sets the user's `last_login`.
-    async fn create_session(&self, session: &NewSession, audit: &AuditEntry) -> Result<(), Error>;
-
-    /// Returns the actor of a live session of an active user.
-    async fn session_actor(
-        &self,
-        token_hash: &str,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Actor>, Error>;
-
-    /// Ends a session; ending one that is over already does nothing but record the attempt.
-    async fn end_session(&self, token_hash: &str, audit: &AuditEntry) -> Result<(), Error>;
-
-    /// Records something that changed nothing, such as a failed login.
-    async fn record(&self, audit: &AuditEntry) -> Result<(), Error>;
-}
-
-/// A session about to be opened.
-#[derive(Debug, Clone)]
-pub struct NewSession {
-    /// Whose.
-    pub user_id: UserId,
-    /// BLAKE3, in hex, of the session's secret.
-    pub token_hash: String,
-    /// When it ends.
-    pub expires_at: DateTime<Utc>,
-}
-
-/// Questions and what became of them.
-#[async_trait]
-pub trait Queries: Send + Sync {
-    /// Records a question as `pending` and returns its identifier.
-    async fn begin_query(&self, query: &NewQuery, audit: &AuditEntry) -> Result<i64, Error>;
-
-    /// Records the outcome of a pending question, and the time of the user's last question.
+pub trait Passwords: Send + Sync {
+    /// Returns the hash to store.
     ///
     /// # Errors
     ///
-    /// [`crate::Code::Interrupted`] if the question is no longer pending: its answer must be withheld.
-    async fn finish_query(
-        &self,
-        id: i64,
-        finished: &FinishedQuery,
-        audit: &AuditEntry,
-    ) -> Result<(), Error>;
+    /// [`crate::Code::RateLimited`] if too many wait already, [`crate::Code::Internal`] if hashing was interrupted.
+    async fn hash(&self, password: &Password) -> Result<String, Error>;
 
-    /// Returns a question as stored.
-    async fn query_record(&self, id: i64) -> Result<Option<QueryRecord>, Error>;
+    /// Compares what was typed with a stored hash. Without one it does the same work and returns `false`, so that an
+    /// unknown user takes as long as a known one. Anything over 72 bytes never matches: bcrypt would cut it.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Code::RateLimited`] if too many wait already, [`crate::Code::Internal`] if hashing was interrupted.
+    async fn verify(&self, typed: &str, stored: Option<&str>) -> Result<bool, Error>;
 
-    /// Turns pending questions whose lease ran out before `now` into `error` with `interrupted`; returns how many.
-    async fn sweep_expired(&self, now: DateTime<Utc>) -> Result<u64, Error>;
+    /// Says whether attackers would come to this password early, who know `owner`: the address and the name of the one
+    /// whose password it is to be.
+    ///
+    /// # Errors
+    ///
+    /// As [`Passwords::hash`].
+    async fn is_guessable(&self, password: &str, owner: &[&str]) -> Result<bool, Error>;
 }
 
-/// A question about to be recorded.
-#[derive(Debug, Clone)]
-pub struct NewQuery {
-    /// Who asks.
-    pub user_id: UserId,
-    /// The question, or `None` when the actor ran SQL of their own.
-    pub question: Option<String>,
-    /// The SQL, when it is known from the start.
-    pub sql: Option<String>,
-    /// The process that answers it.
-    pub instance_id: String,
-    /// When it counts as interrupted.
-    pub lease_until: DateTime<Utc>,
-}
-
-/// What became of a question.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FinishedQuery {
-    /// The SQL that ran or was refused.
-    pub sql: Option<String>,
-    /// The error's code and message; `None` for success.
-    pub error: Option<(String, String)>,
-    /// The rows returned.
-    pub result_count: Option<u64>,
-    /// From the question to the outcome.
-    pub duration_ms: u64,
-    /// The model's name.
-    pub generator: Option<String>,
-    /// The fingerprint of the copy asked.
-    pub target_fingerprint: Option<String>,
-    /// The receipt of an answer.
-    pub receipt: Option<Receipt>,
-}
-
-/// A question as stored.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct QueryRecord {
-    /// The identifier.
-    pub id: i64,
-    /// Who asked.
-    pub user_id: UserId,
-    /// The question.
-    pub question: Option<String>,
-    /// The SQL.
-    pub sql: Option<String>,
-    /// `pending`, `success` or `error`.
-    pub status: String,
-    /// The error's code.
-    pub error_code: Option<String>,
-    /// The rows returned.
-    pub result_count: Option<u64>,
-    /// The receipt.
-    pub receipt: Option<serde_json::Value>,
-    /// When it was asked, RFC 3339 in UTC.
-    pub created_at: String,
-}
-
-/// The audit trail; it can be appended to and read, nothing else.
+/// Sends letters.
 #[async_trait]
-pub trait AuditLog: Send + Sync {
-    /// Returns up to `limit` entries with an identifier above `after`, oldest first.
-    async fn audit_entries(&self, after: i64, limit: u32) -> Result<Vec<AuditRecord>, Error>;
+pub trait Mailer: Send + Sync {
+    /// Hands a letter over for delivery; with no mail server configured it becomes a file in the outbox.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Code::MailFailed`].
+    async fn send(&self, letter: &Letter) -> Result<(), Error>;
+}
+
+/// A letter in plain text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// To whom.
+    pub to: Email,
+    /// The subject.
+    pub subject: String,
+    /// The text; may hold a secret link, so it is never logged.
+    pub text: String,
+}
+
+/// How often something may be tried: `burst` at once, then evenly over `per` (a leaky bucket, GCRA).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// Tries at once, and within each `per` in the long run; at least 1.
+    pub burst: u32,
+    /// The time over which the bucket empties.
+    pub per: Duration,
+}
+
+/// Counts tries. One count for all replicas where the implementation is shared.
+///
+/// Source: ITU-T I.371, the generic cell rate algorithm as a virtual scheduling algorithm.
+#[async_trait]
+pub trait RateLimits: Send + Sync {
+    /// Takes one try of `key`. Returns `None` if it is allowed, else how long to wait for the next.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Code::Internal`] if the count cannot be kept.
+    async fn take(
+        &self,
+        key: &str,
+        allowance: Allowance,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Duration>, Error>;
+
+    /// Forgets the tries of `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Code::Internal`] if the count cannot be kept.
+    async fn forget(&self, key: &str) -> Result<(), Error>;
 }

@@ -1,5 +1,9 @@
 //! The exact text sent to a generator, and the reading of its reply.
 
+mod terms;
+
+pub use terms::with_terms;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Error};

@@ -119,6 +119,8 @@ pub struct Answer {
     pub sentence: String,
     /// The tables and views that the SQL reads.
     pub tables: Vec<String>,
+    /// The business terms that the question mentions and the model was told of.
+    pub terms: Vec<String>,
     /// How many repairs were needed.
     pub repairs: u32,
     /// When the original was last changed, RFC 3339 in UTC.

@@ -1,6 +1,7 @@
 //! What a target database holds: tables, columns, keys. Read once per generation by an adapter, never from model output.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The whole schema of one target database, with what was measured while reading it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -46,7 +47,7 @@ impl Schema {
 }
 
 /// What kind of object a [`Table`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TableKind {
     /// An ordinary table.

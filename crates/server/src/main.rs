@@ -5,6 +5,10 @@ mod cli;
 mod config;
 mod demo_company;
 mod http;
+mod keys;
+mod mailer;
+mod scheduled_backups;
+mod sealing;
 mod wire;
 
 use std::process::ExitCode;

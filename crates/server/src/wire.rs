@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use engine::ask::{AskSettings, Asker};
-use engine::policy::{Role, Visibility};
+use engine::accounts::{AccountSettings, Actor};
+use engine::ask::AskSettings;
+use engine::policy::Role;
 use engine::ports::{
-    Clock, Generation, GenerationLimits, Generator, ModelIdentity, Ports, SystemStore,
+    Allowance, AskPorts, Backups, Clock, Generation, GenerationLimits, Generator, ModelIdentity,
+    Ports, Random, SystemStore,
 };
 use engine::ports::{TargetDatabase, TargetGeneration};
 use engine::prompt::Prompt;
@@ -16,10 +18,16 @@ use engine::{Code, Error};
 use stores::golden_copy::{
     GoldenCopy, GoldenCopySettings, OnProgress, copy_in_cache, prune_copies,
 };
-use stores::sqlite::SqliteStore;
+use stores::memory::MemoryRateLimits;
+use stores::postgres::{PostgresBackups, PostgresSettings, PostgresStore};
+use stores::sqlite::{SqliteBackups, SqliteStore};
 
-use crate::config::{LlmProvider, LlmSettings, Settings, TargetSource};
-use crate::demo_company;
+use crate::accounts::BcryptPasswords;
+use crate::config::{
+    BackupSettings, LlmProvider, LlmSettings, PostgresDatabase, Settings, SystemStoreSettings,
+    TargetSource,
+};
+use crate::{demo_company, mailer};
 
 /// Copies of files asked by name that are kept.
 const MAX_COPIES: usize = 16;
@@ -33,6 +41,15 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is where time comes from")]
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
+    }
+}
+
+/// The system's randomness.
+pub struct SystemRandom;
+
+impl Random for SystemRandom {
+    fn bytes(&self) -> [u8; 32] {
+        random_bytes()
     }
 }
 
@@ -53,8 +70,14 @@ pub struct App {
     pub ports: Ports,
     /// How questions are answered.
     pub ask: AskSettings,
+    /// How accounts behave.
+    pub accounts: AccountSettings,
     /// The golden copy behind the target port; `None` when there is no target.
     pub golden_copy: Option<Arc<GoldenCopy>>,
+    /// How often one person may ask; `None` is as often as they like.
+    pub questions: Option<Allowance>,
+    /// Backups of the system store; `None` when no folder is set for them.
+    pub backups: Option<Arc<dyn Backups>>,
 }
 
 /// Opens everything: the system store, the target (copying it if needed) and the generator, which starts its model at
@@ -70,7 +93,7 @@ pub async fn open(
     file: Option<&Path>,
     progress: OnProgress<'_>,
 ) -> Result<App, Error> {
-    let store = open_store(settings)?;
+    let store = open_store(settings).await?;
     let generator = generator(&settings.llm)?;
     let golden_copy = open_golden_copy(settings, file, progress)?;
     app(settings, store, generator, golden_copy)
@@ -81,21 +104,31 @@ pub async fn open(
 /// # Errors
 ///
 /// The first part that cannot be opened.
-pub fn open_without_model(
+pub async fn open_without_model(
     settings: &Settings,
     file: Option<&Path>,
     progress: OnProgress<'_>,
 ) -> Result<App, Error> {
-    let store = open_store(settings)?;
+    let store = open_store(settings).await?;
     let golden_copy = open_golden_copy(settings, file, progress)?;
     app(settings, store, Arc::new(NoGenerator), golden_copy)
+}
+
+/// Opens the system store alone, for what touches neither data nor model.
+///
+/// # Errors
+///
+/// [`Code::SystemStoreDown`].
+pub async fn open_store_alone(settings: &Settings) -> Result<App, Error> {
+    let store = open_store(settings).await?;
+    app(settings, store, Arc::new(NoGenerator), None)
 }
 
 /// Puts an app together from its parts.
 ///
 /// # Errors
 ///
-/// None today; a part that is configured wrongly will be told here.
+/// [`Code::InvalidSetting`] if letters cannot leave as configured.
 pub fn app(
     settings: &Settings,
     store: Arc<dyn SystemStore>,
@@ -106,13 +139,22 @@ pub fn app(
         Some(golden_copy) => golden_copy.clone(),
         None => Arc::new(NoTarget),
     };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let instance: [u8; 8] = random_bytes();
     Ok(App {
         ports: Ports {
+            asking: AskPorts {
+                store: store.clone(),
+                target,
+                generator,
+                clock: clock.clone(),
+            },
             store,
-            target,
-            generator,
-            clock: Arc::new(SystemClock),
+            passwords: Arc::new(BcryptPasswords::new()),
+            mailer: mailer::open(&settings.mail, clock.clone())?,
+            rate_limits: Arc::new(MemoryRateLimits::default()),
+            clock,
+            random: Arc::new(SystemRandom),
         },
         ask: AskSettings {
             send_values: settings.llm.send_values,
@@ -121,7 +163,10 @@ pub fn app(
             instance_id: format!("{:016x}", u64::from_be_bytes(instance)),
             ..AskSettings::default()
         },
+        accounts: settings.auth.accounts.clone(),
         golden_copy,
+        questions: settings.questions,
+        backups: backups(settings),
     })
 }
 
@@ -130,8 +175,121 @@ pub fn app(
 /// # Errors
 ///
 /// [`Code::SystemStoreDown`].
-pub fn open_store(settings: &Settings) -> Result<Arc<dyn SystemStore>, Error> {
-    Ok(Arc::new(SqliteStore::open(&settings.system_store)?))
+pub async fn open_store(settings: &Settings) -> Result<Arc<dyn SystemStore>, Error> {
+    match &settings.system_store {
+        SystemStoreSettings::Sqlite { path } => Ok(Arc::new(SqliteStore::open(path)?)),
+        SystemStoreSettings::Postgres(postgres) => Ok(Arc::new(
+            PostgresStore::open(&postgres_settings(postgres)).await?,
+        )),
+    }
+}
+
+/// Returns the backups of the system store; `None` when no folder is set.
+pub fn backups(settings: &Settings) -> Option<Arc<dyn Backups>> {
+    let BackupSettings { folder, keep, .. } = settings.backups.as_ref()?;
+    match &settings.system_store {
+        SystemStoreSettings::Sqlite { path } => {
+            Some(Arc::new(SqliteBackups::new(path, folder, *keep)))
+        }
+        SystemStoreSettings::Postgres(postgres) => Some(Arc::new(PostgresBackups::new(
+            postgres_settings(postgres),
+            folder,
+            *keep,
+        ))),
+    }
+}
+
+/// Migrations of the system store that are not as this program has them.
+pub struct Migrations {
+    /// Known here and not applied there.
+    pub pending: Vec<String>,
+    /// Applied there and not known here.
+    pub unknown: Vec<String>,
+}
+
+/// Looks at the system store without changing it.
+///
+/// # Errors
+///
+/// [`Code::SystemStoreDown`], saying what keeps it from being read.
+pub async fn migrations(settings: &Settings) -> Result<Migrations, Error> {
+    Ok(match &settings.system_store {
+        SystemStoreSettings::Sqlite { path } => {
+            let found = stores::sqlite::diagnose(path)?;
+            Migrations {
+                pending: found.pending,
+                unknown: found.unknown,
+            }
+        }
+        SystemStoreSettings::Postgres(database) => {
+            let found = stores::postgres::diagnose(&postgres_settings(database)).await?;
+            Migrations {
+                pending: found.pending,
+                unknown: found.unknown,
+            }
+        }
+    })
+}
+
+/// Held while a system store is initialised, so that it happens once at a time.
+pub struct InitLock {
+    _held: Box<dyn Send>,
+}
+
+impl InitLock {
+    fn holding(held: impl Send + 'static) -> Self {
+        Self {
+            _held: Box::new(held),
+        }
+    }
+}
+
+/// Waits until nobody else initialises the system store.
+///
+/// # Errors
+///
+/// [`Code::SystemStoreDown`], [`Code::InvalidSetting`] if the folder of the file cannot be written.
+pub async fn lock_init(settings: &Settings) -> Result<InitLock, Error> {
+    match &settings.system_store {
+        SystemStoreSettings::Sqlite { path } => {
+            let path = path.with_extension("init-lock");
+            let lock = {
+                let path = path.clone();
+                move || {
+                    std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+                    let file = std::fs::File::create(&path)?;
+                    file.lock()?;
+                    Ok(file)
+                }
+            };
+            tokio::task::spawn_blocking(lock)
+                .await
+                .map_err(std::io::Error::other)
+                .flatten()
+                .map(InitLock::holding)
+                .map_err(|fault| {
+                    Error::new(
+                        Code::InvalidSetting,
+                        format!("cannot write `{}`", path.display()),
+                    )
+                    .with_hint("choose another folder with DATA_DIR or SQLITE_DB_PATH")
+                    .with_cause(fault)
+                })
+        }
+        SystemStoreSettings::Postgres(database) => {
+            let lock = stores::postgres::lock_init(&postgres_settings(database)).await?;
+            Ok(InitLock::holding(lock))
+        }
+    }
+}
+
+/// Names the server as its driver wants it named.
+pub fn postgres_settings(database: &PostgresDatabase) -> PostgresSettings {
+    PostgresSettings {
+        url: database.url.clone(),
+        migration_url: database.migration_url.clone(),
+        max_connections: database.max_connections,
+    }
 }
 
 /// Opens a store that is gone afterwards, for evaluations.
@@ -302,18 +460,11 @@ fn remote(
     Ok(Arc::new(RemoteGenerator::new(remote)?))
 }
 
-/// Returns the asker of the command line: the local administrator, who sees everything.
-///
-/// # Errors
-///
-/// [`Code::SystemStoreDown`].
-pub fn everything_for(user_id: i64) -> Asker {
-    Asker {
-        actor: engine::accounts::Actor {
-            user_id,
-            role: Role::Admin,
-        },
-        visibility: Visibility::everything(),
+/// Returns the actor of the command line: whoever may start the program on this machine administers it.
+pub fn local_admin(user_id: i64) -> Actor {
+    Actor {
+        user_id,
+        role: Role::Admin,
     }
 }
 

@@ -6,8 +6,9 @@ use futures::executor::block_on;
 use futures::future::AbortHandle;
 
 use super::*;
-use crate::accounts::{NewUser, User, UserId};
-use crate::audit::AuditRecord;
+use crate::accounts::UserId;
+use crate::ontology::{BusinessTerm, Imported, NewTerm, TermChange};
+use crate::policy::{NewPolicy, Policy, Visibility};
 use crate::ports::*;
 use crate::question::Provenance;
 use crate::result::{ResultColumn, Value};
@@ -19,6 +20,8 @@ struct World {
     log: Mutex<Vec<String>>,
     replies: Mutex<Vec<&'static str>>,
     prompts: Mutex<Vec<Prompt>>,
+    hidden: &'static [&'static str],
+    terms: Vec<BusinessTerm>,
     is_remote: bool,
     begin_fails: bool,
     finish_fails: bool,
@@ -53,39 +56,6 @@ fn down() -> Error {
 }
 
 #[async_trait]
-impl Users for World {
-    async fn create_first_admin(
-        &self,
-        _: &NewUser,
-        _: &AuditEntry,
-    ) -> Result<Option<UserId>, Error> {
-        Ok(None)
-    }
-    async fn user_by_email(&self, _: &str) -> Result<Option<User>, Error> {
-        Ok(None)
-    }
-    async fn user(&self, _: UserId) -> Result<Option<User>, Error> {
-        Ok(None)
-    }
-}
-
-#[async_trait]
-impl Sessions for World {
-    async fn create_session(&self, _: &NewSession, _: &AuditEntry) -> Result<(), Error> {
-        Ok(())
-    }
-    async fn session_actor(&self, _: &str, _: DateTime<Utc>) -> Result<Option<Actor>, Error> {
-        Ok(None)
-    }
-    async fn end_session(&self, _: &str, _: &AuditEntry) -> Result<(), Error> {
-        Ok(())
-    }
-    async fn record(&self, _: &AuditEntry) -> Result<(), Error> {
-        Ok(())
-    }
-}
-
-#[async_trait]
 impl Queries for World {
     async fn begin_query(&self, _: &NewQuery, audit: &AuditEntry) -> Result<i64, Error> {
         if self.begin_fails {
@@ -110,6 +80,12 @@ impl Queries for World {
         self.note(format!("{} {code}", audit.action).trim_end());
         Ok(())
     }
+    async fn note_last_query(&self, _: UserId, _: DateTime<Utc>) -> Result<(), Error> {
+        Ok(())
+    }
+    async fn queries(&self, _: &QueryFilter, _: PageRequest) -> Result<Page<QueryRecord>, Error> {
+        Ok(Page::of(vec![], 1, |query: &QueryRecord| query.id))
+    }
     async fn query_record(&self, _: i64) -> Result<Option<QueryRecord>, Error> {
         Ok(None)
     }
@@ -119,9 +95,48 @@ impl Queries for World {
 }
 
 #[async_trait]
-impl AuditLog for World {
-    async fn audit_entries(&self, _: i64, _: u32) -> Result<Vec<AuditRecord>, Error> {
-        Ok(vec![])
+impl Policies for World {
+    async fn visibility(&self, _: Role) -> Result<Visibility, Error> {
+        Ok(Visibility::hiding(self.hidden))
+    }
+    async fn policies(&self, _: PageRequest) -> Result<Page<Policy>, Error> {
+        Ok(Page::of(vec![], 1, |policy: &Policy| policy.id))
+    }
+    async fn create_policy(&self, _: &NewPolicy, _: &AuditEntry) -> Result<i64, Error> {
+        Err(down())
+    }
+    async fn delete_policy(&self, _: i64, _: &AuditEntry) -> Result<bool, Error> {
+        Err(down())
+    }
+}
+
+#[async_trait]
+impl Ontologies for World {
+    async fn create_term(&self, _: &NewTerm, _: &AuditEntry) -> Result<i64, Error> {
+        Err(down())
+    }
+    async fn term(&self, _: i64) -> Result<Option<BusinessTerm>, Error> {
+        Ok(None)
+    }
+    async fn terms(&self, _: Option<&str>, _: PageRequest) -> Result<Page<BusinessTerm>, Error> {
+        Ok(Page::of(vec![], 1, |term: &BusinessTerm| term.id))
+    }
+    async fn all_terms(&self) -> Result<Vec<BusinessTerm>, Error> {
+        Ok(self.terms.clone())
+    }
+    async fn change_term(
+        &self,
+        _: i64,
+        _: &TermChange,
+        _: &AuditEntry,
+    ) -> Result<Option<BusinessTerm>, Error> {
+        Err(down())
+    }
+    async fn delete_term(&self, _: i64, _: &AuditEntry) -> Result<bool, Error> {
+        Err(down())
+    }
+    async fn import_terms(&self, _: &[NewTerm], _: &AuditEntry) -> Result<Imported, Error> {
+        Err(down())
     }
 }
 
@@ -228,8 +243,8 @@ impl TargetGeneration for People {
     }
 }
 
-fn ports(world: &Arc<World>) -> Ports {
-    Ports {
+fn ports(world: &Arc<World>) -> AskPorts {
+    AskPorts {
         store: world.clone(),
         target: Arc::new(People::new()),
         generator: world.clone(),
@@ -237,20 +252,25 @@ fn ports(world: &Arc<World>) -> Ports {
     }
 }
 
-fn asker(role: Role, hidden: &[&str]) -> Asker {
-    Asker {
-        actor: Actor { user_id: 1, role },
-        visibility: Visibility::hiding(hidden),
-    }
+fn actor(role: Role) -> Actor {
+    Actor { user_id: 1, role }
 }
 
-fn run(world: &Arc<World>, settings: &AskSettings, hidden: &[&str]) -> Result<Outcome, Error> {
-    let question = Question::parse("Who is there?").expect("a question");
+fn run(world: &Arc<World>, settings: &AskSettings) -> Result<Outcome, Error> {
+    run_question(world, settings, "Who is there?")
+}
+
+fn run_question(
+    world: &Arc<World>,
+    settings: &AskSettings,
+    question: &str,
+) -> Result<Outcome, Error> {
+    let question = Question::parse(question).expect("a question");
     let (_abort, cancel) = AbortHandle::new_pair();
     block_on(ask(
         &ports(world),
         settings,
-        &asker(Role::Viewer, hidden),
+        &actor(Role::Viewer),
         &question,
         &(),
         cancel,
@@ -276,7 +296,7 @@ fn refused(outcome: Result<Outcome, Error>) -> Refusal {
 #[test]
 fn a_question_is_pending_before_the_model_is_asked_and_finished_before_it_is_answered() {
     let world = Arc::new(World::replying(&["SELECT full_name FROM people"]));
-    let answer = answered(run(&world, &AskSettings::default(), &[]));
+    let answer = answered(run(&world, &AskSettings::default()));
     assert_eq!(world.log(), ["query", "generate", "query_answered"]);
     assert_eq!(answer.sentence, "Full name is Ada Lovelace.");
     assert_eq!(answer.tables, ["people"]);
@@ -290,7 +310,7 @@ fn an_answer_is_withheld_when_its_outcome_cannot_be_recorded() {
         finish_fails: true,
         ..World::replying(&["SELECT full_name FROM people"])
     });
-    let outcome = run(&world, &AskSettings::default(), &[]);
+    let outcome = run(&world, &AskSettings::default());
     assert_eq!(
         outcome.map_err(|error| error.code()),
         Err(Code::SystemStoreDown)
@@ -303,7 +323,7 @@ fn nothing_is_done_for_a_question_that_cannot_be_recorded() {
         begin_fails: true,
         ..World::replying(&["SELECT full_name FROM people"])
     });
-    let outcome = run(&world, &AskSettings::default(), &[]);
+    let outcome = run(&world, &AskSettings::default());
     assert_eq!(
         outcome.map_err(|error| error.code()),
         Err(Code::SystemStoreDown)
@@ -328,7 +348,7 @@ fn a_remote_model_sees_values_only_as_far_as_allowed() {
             send_values,
             ..AskSettings::default()
         };
-        let answer = answered(run(&world, &settings, &[]));
+        let answer = answered(run(&world, &settings));
         assert_eq!(answer.values_sent, send_values.as_str());
         let seen = world.prompts()[0].schema.contains("Ada Lovelace");
         assert_eq!(seen, sees, "{style:?} {send_values:?}");
@@ -337,8 +357,11 @@ fn a_remote_model_sees_values_only_as_far_as_allowed() {
 
 #[test]
 fn a_hidden_column_reaches_neither_prompt_nor_answer_and_reads_like_a_missing_one() {
-    let world = Arc::new(World::replying(&["SELECT salary FROM people"; 3]));
-    let refusal = refused(run(&world, &AskSettings::default(), &["people.salary"]));
+    let world = Arc::new(World {
+        hidden: &["people.salary"],
+        ..World::replying(&["SELECT salary FROM people"; 3])
+    });
+    let refusal = refused(run(&world, &AskSettings::default()));
     assert_eq!(refusal.error.code(), Code::CannotBeAnswered);
     assert_eq!(refusal.fault, Code::UnknownColumn);
     assert!(
@@ -353,10 +376,68 @@ fn a_hidden_column_reaches_neither_prompt_nor_answer_and_reads_like_a_missing_on
     );
 }
 
+fn term(name: &str, description: &str, data_source: &str) -> BusinessTerm {
+    BusinessTerm {
+        id: 1,
+        term_name: name.into(),
+        description: description.into(),
+        synonyms: vec![],
+        data_source: Some(data_source.into()),
+        owner: None,
+        created_at: DateTime::UNIX_EPOCH,
+        updated_at: DateTime::UNIX_EPOCH,
+    }
+}
+
+#[test]
+fn a_term_that_is_mentioned_is_told_to_the_model_and_named_in_the_answer() {
+    let world = Arc::new(World {
+        terms: vec![
+            term("colleague", "anyone on the list", "people.full_name"),
+            term("contractor", "someone else", "people.full_name"),
+        ],
+        ..World::replying(&["SELECT full_name FROM people"; 2])
+    });
+    let settings = AskSettings::default();
+    let answer = answered(run_question(&world, &settings, "Who are our colleagues?"));
+    assert_eq!(answer.terms, ["colleague"]);
+    let prompt = &world.prompts()[0];
+    assert!(
+        prompt.tail.contains("anyone on the list"),
+        "{}",
+        prompt.tail
+    );
+    assert!(!prompt.tail.contains("contractor"), "{}", prompt.tail);
+
+    let without = answered(run_question(&world, &settings, "Who is there?"));
+    assert_eq!(without.terms, Vec::<String>::new());
+    assert_eq!(world.prompts()[1].tail, "Question: Who is there?\n");
+    assert_eq!(world.prompts()[1].schema, prompt.schema);
+}
+
+#[test]
+fn a_term_that_names_a_hidden_column_does_not_reach_the_prompt() {
+    let world = Arc::new(World {
+        hidden: &["people.salary"],
+        terms: vec![
+            term("earner", "who is paid", "people.salary"),
+            term("person", "has a SALARY or not", "people.full_name"),
+            term("somebody", "has a name", "people.full_name"),
+        ],
+        ..World::replying(&["SELECT full_name FROM people"])
+    });
+    let question = "Which somebody is an earner and a person?";
+    let answer = answered(run_question(&world, &AskSettings::default(), question));
+    assert_eq!(answer.terms, ["somebody"]);
+    let prompt = &world.prompts()[0];
+    let told = format!("{}{}", prompt.schema, prompt.tail).to_lowercase();
+    assert!(!told.contains("salary"), "{told}");
+}
+
 #[test]
 fn a_certain_slip_is_corrected_without_asking_again() {
     let world = Arc::new(World::replying(&["SELECT TOP 1 fullname FROM people"]));
-    let answer = answered(run(&world, &AskSettings::default(), &[]));
+    let answer = answered(run(&world, &AskSettings::default()));
     assert_eq!(answer.sql, "SELECT full_name FROM people LIMIT 1");
     assert_eq!(answer.repairs, 0);
 }
@@ -364,7 +445,7 @@ fn a_certain_slip_is_corrected_without_asking_again() {
 #[test]
 fn a_write_is_refused_at_once_and_not_repaired() {
     let world = Arc::new(World::replying(&["DROP TABLE people", "SELECT 1"]));
-    let refusal = refused(run(&world, &AskSettings::default(), &[]));
+    let refusal = refused(run(&world, &AskSettings::default()));
     assert_eq!(refusal.error.code(), Code::SqlNotReadOnly);
     assert_eq!(
         world.log(),
@@ -375,7 +456,7 @@ fn a_write_is_refused_at_once_and_not_repaired() {
 #[test]
 fn a_reply_in_prose_is_asked_again_and_then_refused() {
     let world = Arc::new(World::replying(&["I would rather not."; 3]));
-    let refusal = refused(run(&world, &AskSettings::default(), &[]));
+    let refusal = refused(run(&world, &AskSettings::default()));
     assert_eq!(refusal.fault, Code::GeneratorGaveNoSql);
     assert_eq!((refusal.repairs, refusal.sql), (2, None));
     assert_eq!(refusal.tokens.prompt, 30, "every attempt counts");
@@ -390,7 +471,7 @@ fn a_cancelled_question_is_recorded_as_such() {
     let outcome = block_on(ask(
         &ports(&world),
         &AskSettings::default(),
-        &asker(Role::Viewer, &[]),
+        &actor(Role::Viewer),
         &question,
         &(),
         cancel,
@@ -411,7 +492,7 @@ fn a_viewer_may_not_run_sql_and_the_attempt_is_recorded() {
         block_on(run_sql(
             &ports(&world),
             &AskSettings::default(),
-            &asker(role, &[]),
+            &actor(role),
             &sql,
             cancel,
         ))

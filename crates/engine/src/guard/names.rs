@@ -33,7 +33,7 @@ pub(super) fn shown(name: &str) -> Cow<'_, str> {
 }
 
 /// Returns the candidate that is most like `name`, if one is alike enough to be meant.
-pub(super) fn nearest<'c>(
+pub(crate) fn nearest<'c>(
     name: &str,
     candidates: impl IntoIterator<Item = &'c str>,
 ) -> Option<&'c str> {

@@ -10,7 +10,7 @@ use futures::future::{AbortHandle, AbortRegistration};
 
 use super::output::{self, CopyBar, StepSpinner};
 use crate::config::Settings;
-use crate::wire;
+use crate::{sealing, wire};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -34,20 +34,22 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
         })
         .await?
     };
-    let asker = super::local_asker(&app, settings).await?;
+    let actor = super::local_actor(&app, settings).await?;
     let outcome = {
         let spinner = StepSpinner::start();
         ask(
-            &app.ports,
+            &app.ports.asking,
             &app.ask,
-            &asker,
+            &actor,
             &question,
             &spinner,
             on_ctrl_c(),
         )
         .await
     };
-    show(outcome, args.json)
+    let shown = show(outcome, args.json);
+    sealing::seal_once(&app.ports, settings).await;
+    shown
 }
 
 /// Prints what came of a question or a statement and returns the exit code.

@@ -2,6 +2,7 @@
 
 mod copying;
 mod queries;
+mod serving;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -27,6 +28,17 @@ pub struct Args {
     /// Leave out the language model
     #[arg(long)]
     no_model: bool,
+    /// An empty PostgreSQL database to measure on as a superuser
+    #[arg(
+        long,
+        env = "TEST_DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    postgres: Option<String>,
+    /// Measure the server only
+    #[arg(long)]
+    only_server: bool,
 }
 
 /// One figure: what was measured, the figure, and what it is compared with.
@@ -56,11 +68,15 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
         .tempdir_in(&parent)
         .map_err(failed)?;
 
-    let mut figures = copying::figures(folder.path(), args.orders)?;
-    figures.extend(queries::schema_figures(folder.path())?);
-    figures.extend(queries::statement_figures(folder.path()).await?);
-    figures.extend(queries::json_figures(folder.path()).await?);
-    if !args.no_model {
+    let mut figures = Vec::new();
+    if !args.only_server {
+        figures.extend(copying::figures(folder.path(), args.orders)?);
+        figures.extend(queries::schema_figures(folder.path())?);
+        figures.extend(queries::statement_figures(folder.path()).await?);
+        figures.extend(queries::json_figures(folder.path()).await?);
+    }
+    figures.extend(serving::figures(folder.path(), args.postgres.as_deref()).await?);
+    if !args.no_model && !args.only_server {
         output::say("the language model");
         figures.extend(model_figures(folder.path(), settings).await?);
     }

@@ -62,7 +62,7 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
         let bar = CopyBar::new();
         wire::open(&settings, None, &|progress| bar.report(progress)).await?
     };
-    let asker = super::local_asker(&app, &settings).await?;
+    let actor = super::local_actor(&app, &settings).await?;
 
     let mut answered = 0;
     for (index, text) in QUESTIONS.iter().enumerate() {
@@ -72,9 +72,9 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
         let outcome = {
             let spinner = StepSpinner::start();
             ask(
-                &app.ports,
+                &app.ports.asking,
                 &app.ask,
-                &asker,
+                &actor,
                 &Question::parse(text)?,
                 &spinner,
                 on_ctrl_c(),

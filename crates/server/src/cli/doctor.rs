@@ -1,16 +1,22 @@
-//! `assay doctor`: every part checked, each with a tick or a cross and what to do.
+//! `assay doctor`: every part checked, each with a tick or a cross and what to do. Looking changes nothing in the system
+//! store, so that a broken deployment can be looked at as it is.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use engine::Error;
-use engine::ports::{GenerationLimits, Generator};
+use chrono::TimeDelta;
+use engine::ports::{Clock, GenerationLimits, Generator};
 use engine::prompt::Prompt;
-use serde::Serialize;
+use engine::{Code, Error};
+use stores::postgres::{self, ClientTools, Diagnosis, PostgresStore};
 
-use super::output::{self, CopyBar};
-use crate::config::{LlmProvider, Settings};
-use crate::wire;
+use super::output::CopyBar;
+use super::steps::{Steps, writable};
+use crate::config::{LlmProvider, PostgresDatabase, Settings, SystemStoreSettings};
+use crate::wire::{self, SystemClock};
+
+/// Sessions and leases of several replicas are compared with one another's clocks.
+const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::seconds(5);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -22,77 +28,109 @@ pub struct Args {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Check {
-    part: &'static str,
-    ok: bool,
-    found: String,
-    hint: Option<String>,
-}
-
 pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
-    let mut checks = Vec::new();
-    let mut check = |part: &'static str, result: Result<String, Error>| {
-        let check = match result {
-            Ok(found) => Check {
-                part,
-                ok: true,
-                found,
-                hint: None,
-            },
-            Err(error) => Check {
-                part,
-                ok: false,
-                found: error.message().to_owned(),
-                hint: error.hint().map(str::to_owned),
-            },
-        };
-        if !args.json {
-            output::data(&format!(
-                "{} {:<14} {}",
-                if check.ok { '✓' } else { '✗' },
-                check.part,
-                check.found
-            ));
-            if let Some(hint) = &check.hint {
-                output::data(&format!("  {:<14} hint: {hint}", ""));
-            }
+    let mut steps = Steps::new(args.json);
+    let folder = settings.data_dir.as_path();
+    let found = folder.display().to_string();
+    steps.take("data folder", writable("DATA_DIR", folder).map(|()| found));
+    match &settings.system_store {
+        SystemStoreSettings::Sqlite { path } => {
+            let found = migrations(settings).await.map(|found| match path.exists() {
+                true => found,
+                false => format!("{}, made at the first start", settings.system_store),
+            });
+            steps.take("system store", found);
         }
-        checks.push(check);
-    };
-
-    check("data folder", Ok(settings.data_dir.display().to_string()));
-    check("system store", system_store(settings));
-    check("target", target(settings));
+        SystemStoreSettings::Postgres(database) => {
+            on_postgres(settings, database, &mut steps).await;
+        }
+    }
+    if let Some(backups) = &settings.backups {
+        let found = backups.folder.display().to_string();
+        let result = writable("BACKUP_DIR", &backups.folder).map(|()| found);
+        steps.take("backup folder", result);
+    }
+    steps.take("target", target(settings));
     let generator = model(settings);
-    check(
-        "model",
-        generator
-            .as_ref()
-            .map(|(_, found)| found.clone())
-            .map_err(Clone::clone),
-    );
+    let found = generator.as_ref().map(|(_, found)| found.clone());
+    steps.take("model", found.map_err(Clone::clone));
     if args.generate
         && let Ok((generator, _)) = &generator
     {
-        check("generation", generation(generator.as_ref()).await);
+        steps.take("generation", generation(generator.as_ref()).await);
     }
-
-    let all_ok = checks.iter().all(|check| check.ok);
-    if args.json {
-        output::json_line(&serde_json::json!({ "ok": all_ok, "checks": checks }));
-    }
-    Ok(ExitCode::from(u8::from(!all_ok)))
+    Ok(steps.finish())
 }
 
-fn system_store(settings: &Settings) -> Result<String, Error> {
-    let path = settings.system_store.display();
-    // Looking must not create what is looked for.
-    if !settings.system_store.exists() {
-        return Ok(format!("SQLite, made at the first start: {path}"));
+async fn on_postgres(settings: &Settings, database: &PostgresDatabase, steps: &mut Steps) {
+    let database = wire::postgres_settings(database);
+    let Some(found) = steps.take_quietly("system store", postgres::diagnose(&database).await)
+    else {
+        return;
+    };
+    let migrated = migrations(settings).await;
+    let is_current = steps.take("system store", migrated).is_some();
+    steps.take("clock", clock(&found));
+    if settings.backups.is_some() {
+        let tools = ClientTools::find(found.server_version).await;
+        let tools = tools.map(|tools| {
+            format!(
+                "version {} for a server of {}",
+                tools.version, found.server_version
+            )
+        });
+        steps.take("pg_dump", tools);
     }
-    wire::open_store(settings)?;
-    Ok(format!("SQLite, up to date: {path}"))
+    // Opening the store migrates it; with nothing pending that is no change.
+    if is_current {
+        steps.take("audit trail", protection(&database).await);
+    }
+}
+
+async fn migrations(settings: &Settings) -> Result<String, Error> {
+    let store = &settings.system_store;
+    let found = wire::migrations(settings).await?;
+    if let Some(name) = found.unknown.first() {
+        return Err(Error::new(
+            Code::SystemStoreDown,
+            format!("{store} has the migration `{name}`, which this program does not know"),
+        )
+        .with_hint("it was used by a newer version; run that version"));
+    }
+    let is_new = matches!(store, SystemStoreSettings::Sqlite { path } if !path.exists());
+    if !found.pending.is_empty() && !is_new {
+        return Err(Error::new(
+            Code::SystemStoreDown,
+            format!(
+                "{store} lacks {} migrations, beginning with `{}`",
+                found.pending.len(),
+                found.pending[0]
+            ),
+        )
+        .with_hint("apply them with `assay init` or `assay migrate`"));
+    }
+    Ok(format!("{store}, up to date"))
+}
+
+fn clock(found: &Diagnosis) -> Result<String, Error> {
+    let skew = (found.now - SystemClock.now()).abs();
+    if skew <= MAX_CLOCK_SKEW {
+        return Ok("agrees with PostgreSQL's".into());
+    }
+    Err(Error::new(
+        Code::SystemStoreDown,
+        format!(
+            "this machine's clock and PostgreSQL's are {} s apart",
+            skew.num_seconds()
+        ),
+    )
+    .with_hint("set both by a time server (NTP)"))
+}
+
+/// Says how well the audit trail is protected from Assay itself; less than all of it is no fault, but worth knowing.
+async fn protection(database: &postgres::PostgresSettings) -> Result<String, Error> {
+    let store = PostgresStore::open(database).await?;
+    Ok(store.protection().await?.summary())
 }
 
 fn target(settings: &Settings) -> Result<String, Error> {

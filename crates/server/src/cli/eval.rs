@@ -138,16 +138,16 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
         None,
     )?;
     let (user_id, _) = accounts::ensure_admin(&app.ports, &settings.auth).await?;
-    let asker = wire::everything_for(user_id);
+    let actor = wire::local_admin(user_id);
     let open = open_target(settings);
     let predictor = |arm: &Arm| {
         let open = Arc::clone(&open);
         let predictor = EnginePredictor::new(
             *arm,
-            app.ports.clone(),
+            app.ports.asking.clone(),
             open,
             app.ask.clone(),
-            asker.clone(),
+            actor.clone(),
         );
         Arc::new(predictor) as Arc<dyn Predictor>
     };

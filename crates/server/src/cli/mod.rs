@@ -1,16 +1,26 @@
 //! The command line: one file per command. Data goes to standard output, talk to standard error.
 
 mod ask;
+mod audit;
+mod backup;
 mod bench;
+mod config;
 mod demo;
 mod doctor;
 mod eval;
 mod eval_report;
+mod import;
+mod init;
+mod migrate;
 mod model;
+mod ontology;
 mod output;
+mod policy;
 mod serve;
 mod sql;
+mod steps;
 mod target;
+mod user;
 
 pub mod model_worker;
 
@@ -19,7 +29,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use engine::ask::Asker;
+use engine::accounts::Actor;
 use engine::{Code, Error, Kind};
 
 use crate::config::{EnvVars, Settings};
@@ -51,12 +61,37 @@ enum Command {
     Demo(demo::Args),
     /// Serve the HTTP interface.
     Serve,
+    /// Make everything ready for the first question; may be run again.
+    Init(init::Args),
+    /// Bring the system store up to date.
+    Migrate,
+    /// Look after accounts.
+    #[command(subcommand)]
+    User(user::Command),
     /// Fetch, list and find local models.
     #[command(subcommand)]
     Model(model::Command),
     /// Look at the golden copy of the target database.
     #[command(subcommand)]
     Target(target::Command),
+    /// Keep the words of the business.
+    #[command(subcommand)]
+    Ontology(ontology::Command),
+    /// Hide tables and columns from roles.
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// Keep settings that may change at run time.
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Verify, export and watch the audit trail.
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Make, verify and restore backups of the system store.
+    #[command(subcommand)]
+    Backup(backup::Command),
+    /// Bring in what stands elsewhere.
+    #[command(subcommand)]
+    Import(import::Command),
     /// Measure execution accuracy over questions with gold SQL.
     Eval(eval::Args),
     /// Measure what the parts cost on this machine.
@@ -68,6 +103,13 @@ enum Command {
 
 /// Runs one command and returns its exit code: 0 done, 1 the user can fix it, 2 we failed.
 pub async fn run(cli: Cli) -> ExitCode {
+    if let Command::Init(init::Args {
+        write_env: Some(path),
+        ..
+    }) = &cli.command
+    {
+        return init::write_env(path).unwrap_or_else(|error| fail(&error));
+    }
     let default_data_dir = match &cli.command {
         Command::Demo(_) => Some(Path::new("assay-data")),
         _ => None,
@@ -86,8 +128,17 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Sql(args) => sql::run(args, &settings).await,
         Command::Demo(args) => demo::run(args, &settings).await,
         Command::Serve => serve::run(&settings).await,
+        Command::Init(args) => init::run(args, &settings).await,
+        Command::Migrate => migrate::run(&settings).await,
+        Command::User(command) => user::run(command, &settings).await,
         Command::Model(command) => model::run(command, &settings).await,
         Command::Target(command) => target::run(command, &settings).await,
+        Command::Ontology(command) => ontology::run(command, &settings).await,
+        Command::Policy(command) => policy::run(command, &settings).await,
+        Command::Config(command) => config::run(command, &settings).await,
+        Command::Audit(command) => audit::run(command, &settings).await,
+        Command::Backup(command) => backup::run(command, &settings).await,
+        Command::Import(command) => import::run(command, &settings).await,
         Command::Eval(args) => eval::run(args, &settings).await,
         Command::Bench(args) => bench::run(args, &settings).await,
         Command::Doctor(args) => doctor::run(args, &settings).await,
@@ -98,13 +149,33 @@ pub async fn run(cli: Cli) -> ExitCode {
     }
 }
 
-/// Returns the asker of the command line, creating the local administrator at the first use.
-async fn local_asker(app: &App, settings: &Settings) -> Result<Asker, Error> {
+/// Returns the actor of the command line, creating the local administrator at the first use.
+async fn local_actor(app: &App, settings: &Settings) -> Result<Actor, Error> {
     let (user_id, password) = accounts::ensure_admin(&app.ports, &settings.auth).await?;
     if let Some(password) = password {
         accounts::keep_password(settings, &password)?;
     }
-    Ok(wire::everything_for(user_id))
+    Ok(wire::local_admin(user_id))
+}
+
+/// Shows a password that was made up, once on a terminal; elsewhere it would stay in a log, so it goes to a file.
+fn show_first_password(
+    settings: &Settings,
+    password: &accounts::FreshPassword,
+) -> Result<String, Error> {
+    if std::io::stderr().is_terminal() {
+        output::say(&format!(
+            "administrator: {} with the password {} (shown this once)",
+            password.email, password.text
+        ));
+        return Ok(password.email.clone());
+    }
+    let path = accounts::keep_password(settings, password)?;
+    Ok(format!(
+        "{}, password in {}",
+        password.email,
+        path.display()
+    ))
 }
 
 /// Says what went wrong and returns the exit code for it.
@@ -126,21 +197,29 @@ fn can_be_fixed(error: &Error) -> bool {
         Kind::Invalid | Kind::Refused | Kind::Forbidden | Kind::NotFound | Kind::Conflict
     ) || matches!(
         error.code(),
-        Code::ModelMissing | Code::TargetDisabled | Code::TargetQueryTimeout
+        Code::ModelMissing | Code::TargetDisabled | Code::TargetQueryTimeout | Code::BackupFailed
     )
 }
 
 /// Logs to standard error: warnings for commands, what happens for `serve`; `RUST_LOG` says otherwise.
 pub fn start_logging(cli: &Cli) {
     let default = match cli.command {
-        Command::Serve => "info",
-        _ => "warn",
+        Command::Serve => "info,sqlx::postgres::notice=error",
+        _ => "warn,sqlx::postgres::notice=error",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
-        .init();
+        .with_writer(std::io::stderr);
+    if cli.vars.log_format.as_deref() == Some("json") {
+        log.json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .init();
+    } else {
+        let is_colourful =
+            std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        log.with_ansi(is_colourful).init();
+    }
 }

@@ -96,6 +96,9 @@ fn evidence(answer: &Answer) -> String {
     if !answer.tables.is_empty() {
         parts.push(format!("from {}", answer.tables.join(", ")));
     }
+    if !answer.terms.is_empty() {
+        parts.push(format!("terms: {}", answer.terms.join(", ")));
+    }
     let tokens = &answer.tokens;
     if tokens.prompt > 0 {
         parts.push(format!("{:.1} s", answer.timings_ms.total / 1e3));

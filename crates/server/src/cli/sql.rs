@@ -10,7 +10,7 @@ use engine::prompt::GeneratedSql;
 use super::ask::{on_ctrl_c, show};
 use super::output::CopyBar;
 use crate::config::Settings;
-use crate::wire;
+use crate::{sealing, wire};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -29,12 +29,13 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
         let bar = CopyBar::new();
         wire::open_without_model(settings, args.db.as_deref(), &|progress| {
             bar.report(progress)
-        })?
+        })
+        .await?
     };
-    let asker = super::local_asker(&app, settings).await?;
+    let actor = super::local_actor(&app, settings).await?;
     let sql = GeneratedSql::new(args.sql);
-    show(
-        run_sql(&app.ports, &app.ask, &asker, &sql, on_ctrl_c()).await,
-        args.json,
-    )
+    let outcome = run_sql(&app.ports.asking, &app.ask, &actor, &sql, on_ctrl_c()).await;
+    let shown = show(outcome, args.json);
+    sealing::seal_once(&app.ports, settings).await;
+    shown
 }

@@ -12,19 +12,76 @@ pub struct EnvVars {
     #[arg(long, env = "DATA_DIR", global = true, hide_short_help = true)]
     pub data_dir: Option<String>,
 
-    /// System store to connect to; PostgreSQL is not supported yet.
+    /// System store: `postgresql://user:password@host:5432/database` or `sqlite:////absolute.db`; wins over the parts below. Also as DATABASE_URL_FILE.
     #[arg(
         long,
         env = "DATABASE_URL",
         global = true,
-        hide = true,
+        hide_short_help = true,
         hide_env_values = true
     )]
     pub database_url: Option<String>,
 
-    /// Kind of system store: `sqlite`.
+    /// File that holds DATABASE_URL.
+    #[arg(long, env = "DATABASE_URL_FILE", global = true, hide = true)]
+    pub database_url_file: Option<String>,
+
+    /// The owner's connection to PostgreSQL, for migrations and backups; DATABASE_URL. Also as MIGRATION_DATABASE_URL_FILE.
+    #[arg(
+        long,
+        env = "MIGRATION_DATABASE_URL",
+        global = true,
+        hide_short_help = true,
+        hide_env_values = true
+    )]
+    pub migration_database_url: Option<String>,
+
+    /// File that holds MIGRATION_DATABASE_URL.
+    #[arg(long, env = "MIGRATION_DATABASE_URL_FILE", global = true, hide = true)]
+    pub migration_database_url_file: Option<String>,
+
+    /// Kind of system store: `postgresql` or `sqlite`; `postgresql` if any POSTGRES_* is set.
     #[arg(long, env = "DB_TYPE", global = true, hide_short_help = true)]
     pub db_type: Option<String>,
+
+    /// Server of the system store; `localhost`.
+    #[arg(long, env = "POSTGRES_HOST", global = true, hide_short_help = true)]
+    pub postgres_host: Option<String>,
+
+    /// Its port; 5432.
+    #[arg(long, env = "POSTGRES_PORT", global = true, hide_short_help = true)]
+    pub postgres_port: Option<String>,
+
+    /// The user to connect as; `postgres`.
+    #[arg(long, env = "POSTGRES_USER", global = true, hide_short_help = true)]
+    pub postgres_user: Option<String>,
+
+    /// That user's password. Also as POSTGRES_PASSWORD_FILE.
+    #[arg(
+        long,
+        env = "POSTGRES_PASSWORD",
+        global = true,
+        hide_short_help = true,
+        hide_env_values = true
+    )]
+    pub postgres_password: Option<String>,
+
+    /// File that holds POSTGRES_PASSWORD.
+    #[arg(long, env = "POSTGRES_PASSWORD_FILE", global = true, hide = true)]
+    pub postgres_password_file: Option<String>,
+
+    /// The database; `vanna_db`.
+    #[arg(long, env = "POSTGRES_DB", global = true, hide_short_help = true)]
+    pub postgres_db: Option<String>,
+
+    /// Connections to PostgreSQL that one process opens at most; 20.
+    #[arg(
+        long,
+        env = "DATABASE_MAX_CONNECTIONS",
+        global = true,
+        hide_short_help = true
+    )]
+    pub database_max_connections: Option<String>,
 
     /// File of the system store; `system.db` in DATA_DIR.
     #[arg(long, env = "SQLITE_DB_PATH", global = true, hide_short_help = true)]
@@ -124,7 +181,7 @@ pub struct EnvVars {
     #[arg(long, env = "INIT_ADMIN_PASSWORD_FILE", global = true, hide = true)]
     pub init_admin_password_file: Option<String>,
 
-    /// Signs sessions, at least 32 bytes; generated once into DATA_DIR. Also as JWT_SECRET_FILE.
+    /// Signs sessions, at least 32 bytes; generated once into DATA_DIR with SQLite, needed with PostgreSQL. Also as JWT_SECRET_FILE.
     #[arg(
         long,
         env = "JWT_SECRET",
@@ -138,9 +195,107 @@ pub struct EnvVars {
     #[arg(long, env = "JWT_SECRET_FILE", global = true, hide = true)]
     pub jwt_secret_file: Option<String>,
 
+    /// Encrypts secret settings and signs the audit trail, at least 32 characters; generated once into DATA_DIR with SQLite, needed with PostgreSQL. Also as ENCRYPTION_KEY_FILE.
+    #[arg(
+        long,
+        env = "ENCRYPTION_KEY",
+        global = true,
+        hide_short_help = true,
+        hide_env_values = true
+    )]
+    pub encryption_key: Option<String>,
+
+    /// File that holds ENCRYPTION_KEY.
+    #[arg(long, env = "ENCRYPTION_KEY_FILE", global = true, hide = true)]
+    pub encryption_key_file: Option<String>,
+
+    /// Earlier values of ENCRYPTION_KEY, separated by commas, that still decrypt and verify. Also as ENCRYPTION_KEY_PREVIOUS_FILE.
+    #[arg(
+        long,
+        env = "ENCRYPTION_KEY_PREVIOUS",
+        global = true,
+        hide_short_help = true,
+        hide_env_values = true
+    )]
+    pub encryption_key_previous: Option<String>,
+
+    /// File that holds ENCRYPTION_KEY_PREVIOUS.
+    #[arg(long, env = "ENCRYPTION_KEY_PREVIOUS_FILE", global = true, hide = true)]
+    pub encryption_key_previous_file: Option<String>,
+
+    /// Folder for backups of the system store, none of which are made without it, and for the heads of the audit trail.
+    #[arg(long, env = "BACKUP_DIR", global = true, hide_short_help = true)]
+    pub backup_dir: Option<String>,
+
+    /// Backups that are kept; 30.
+    #[arg(
+        long,
+        env = "BACKUP_RETENTION_COUNT",
+        global = true,
+        hide_short_help = true
+    )]
+    pub backup_retention_count: Option<String>,
+
+    /// When a server makes a backup: a cron pattern in UTC, or `off`; `0 1 * * *` (every night).
+    #[arg(long, env = "BACKUP_SCHEDULE", global = true, hide_short_help = true)]
+    pub backup_schedule: Option<String>,
+
+    /// Address and port for metrics, open to whoever reaches it; without it they are at /metrics, for administrators.
+    #[arg(long, env = "METRICS_LISTEN", global = true, hide_short_help = true)]
+    pub metrics_listen: Option<String>,
+
+    /// Form of the log: `text` or `json`.
+    #[arg(long, env = "LOG_FORMAT", global = true, hide_short_help = true)]
+    pub log_format: Option<String>,
+
+    /// Server of the vector store; not used yet.
+    #[arg(long, env = "CHROMA_HOST", global = true, hide = true)]
+    pub chroma_host: Option<String>,
+
+    /// Port of the vector store; not used yet.
+    #[arg(long, env = "CHROMA_PORT", global = true, hide = true)]
+    pub chroma_port: Option<String>,
+
+    /// Index the schema at start; not used yet.
+    #[arg(long, env = "AUTO_TRAIN_CHROMA", global = true, hide = true)]
+    pub auto_train_chroma: Option<String>,
+
+    /// Server of the cache; not used yet.
+    #[arg(
+        long,
+        env = "REDIS_URL",
+        global = true,
+        hide = true,
+        hide_env_values = true
+    )]
+    pub redis_url: Option<String>,
+
+    /// Password of the cache; not used yet.
+    #[arg(
+        long,
+        env = "REDIS_PASSWORD",
+        global = true,
+        hide = true,
+        hide_env_values = true
+    )]
+    pub redis_password: Option<String>,
+
+    /// File that holds REDIS_PASSWORD.
+    #[arg(long, env = "REDIS_PASSWORD_FILE", global = true, hide = true)]
+    pub redis_password_file: Option<String>,
+
     /// Address and port to serve on; `127.0.0.1:8000`.
     #[arg(long, env = "LISTEN", global = true, hide_short_help = true)]
     pub listen: Option<String>,
+
+    /// Questions and statements that one person may send in a minute; 0, the default, is without a limit.
+    #[arg(
+        long,
+        env = "QUESTIONS_PER_MINUTE",
+        global = true,
+        hide_short_help = true
+    )]
+    pub questions_per_minute: Option<String>,
 
     /// Seconds that one statement may take; 30.
     #[arg(
@@ -163,6 +318,139 @@ pub struct EnvVars {
         hide_short_help = true
     )]
     pub generation_timeout_seconds: Option<String>,
+
+    // Accounts, sessions and letters.
+    /// Earlier values of JWT_SECRET, separated by commas, that are still believed. Also as JWT_SECRET_PREVIOUS_FILE.
+    #[arg(
+        long,
+        env = "JWT_SECRET_PREVIOUS",
+        global = true,
+        hide_short_help = true,
+        hide_env_values = true
+    )]
+    pub jwt_secret_previous: Option<String>,
+
+    /// File that holds JWT_SECRET_PREVIOUS.
+    #[arg(long, env = "JWT_SECRET_PREVIOUS_FILE", global = true, hide = true)]
+    pub jwt_secret_previous_file: Option<String>,
+
+    /// Who may make an account: `closed`, `invite` or `open`; `closed`.
+    #[arg(long, env = "REGISTRATION", global = true, hide_short_help = true)]
+    pub registration: Option<String>,
+
+    /// Where people reach Assay; links in letters begin with it, and https makes cookies secure.
+    #[arg(long, env = "PUBLIC_URL", global = true, hide_short_help = true)]
+    pub public_url: Option<String>,
+
+    /// Networks of proxies whose X-Forwarded-For is believed, separated by commas; none.
+    #[arg(long, env = "TRUSTED_PROXIES", global = true, hide_short_help = true)]
+    pub trusted_proxies: Option<String>,
+
+    /// How long an access token is good without a refresh; 15m.
+    #[arg(
+        long,
+        env = "ACCESS_TOKEN_LIFETIME",
+        global = true,
+        hide_short_help = true
+    )]
+    pub access_token_lifetime: Option<String>,
+
+    /// How long a session lives without a refresh; 14d.
+    #[arg(
+        long,
+        env = "REFRESH_TOKEN_LIFETIME",
+        global = true,
+        hide_short_help = true
+    )]
+    pub refresh_token_lifetime: Option<String>,
+
+    /// How long a session lives at most; 90d.
+    #[arg(long, env = "SESSION_LIFETIME", global = true, hide_short_help = true)]
+    pub session_lifetime: Option<String>,
+
+    /// How long the link of a reset letter is good; 1h.
+    #[arg(
+        long,
+        env = "PASSWORD_RESET_LIFETIME",
+        global = true,
+        hide_short_help = true
+    )]
+    pub password_reset_lifetime: Option<String>,
+
+    /// How long an invitation is good; 7d.
+    #[arg(
+        long,
+        env = "INVITATION_LIFETIME",
+        global = true,
+        hide_short_help = true
+    )]
+    pub invitation_lifetime: Option<String>,
+
+    /// Wrong passwords that one account may be tried with in 15 minutes; 10.
+    #[arg(
+        long,
+        env = "LOGIN_TRIES_PER_ACCOUNT",
+        global = true,
+        hide_short_help = true
+    )]
+    pub login_tries_per_account: Option<String>,
+
+    /// Logins that one network address may try in 15 minutes; 100.
+    #[arg(
+        long,
+        env = "LOGIN_TRIES_PER_ADDRESS",
+        global = true,
+        hide_short_help = true
+    )]
+    pub login_tries_per_address: Option<String>,
+
+    /// Mail server as smtps://user:password@host; letters go to the outbox without one. Also as SMTP_URL_FILE.
+    #[arg(
+        long,
+        env = "SMTP_URL",
+        global = true,
+        hide_short_help = true,
+        hide_env_values = true
+    )]
+    pub smtp_url: Option<String>,
+
+    /// File that holds SMTP_URL.
+    #[arg(long, env = "SMTP_URL_FILE", global = true, hide = true)]
+    pub smtp_url_file: Option<String>,
+
+    /// Name of the mail server, instead of SMTP_URL.
+    #[arg(long, env = "SMTP_HOST", global = true, hide_short_help = true)]
+    pub smtp_host: Option<String>,
+
+    /// Port of the mail server; the usual one for SMTP_TLS.
+    #[arg(long, env = "SMTP_PORT", global = true, hide_short_help = true)]
+    pub smtp_port: Option<String>,
+
+    /// User at the mail server.
+    #[arg(long, env = "SMTP_USER", global = true, hide_short_help = true)]
+    pub smtp_user: Option<String>,
+
+    /// Password at the mail server. Also as SMTP_PASSWORD_FILE.
+    #[arg(
+        long,
+        env = "SMTP_PASSWORD",
+        global = true,
+        hide_short_help = true,
+        hide_env_values = true
+    )]
+    pub smtp_password: Option<String>,
+
+    /// File that holds SMTP_PASSWORD.
+    #[arg(long, env = "SMTP_PASSWORD_FILE", global = true, hide = true)]
+    pub smtp_password_file: Option<String>,
+
+    /// From whom letters are: Assay <assay@example.org>.
+    #[arg(long, env = "SMTP_FROM", global = true, hide_short_help = true)]
+    pub smtp_from: Option<String>,
+
+    /// Protection of the connection: `implicit`, `starttls` or `none`; `starttls`.
+    #[arg(long, env = "SMTP_TLS", global = true, hide_short_help = true)]
+    pub smtp_tls: Option<String>,
 }
 
 /// What is wrong with one variable.

@@ -1,18 +1,29 @@
 //! Settings: read once at start, every fault reported at once with its variable's name.
 
+mod auth;
+mod backups;
 mod env_vars;
+mod keys;
+mod mail;
+mod network;
+mod system_store;
 mod target;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use engine::accounts::Email;
-use engine::ports::{GenerationLimits, QueryLimits};
+use engine::ports::{Allowance, GenerationLimits, QueryLimits};
 use engine::prompt::SendValues;
 
+pub use auth::AuthSettings;
+pub use backups::{BackupSchedule, BackupSettings};
 pub use env_vars::{EnvVars, Fault};
 use env_vars::{Faults, given, given_path};
+pub use keys::KeySettings;
+pub use mail::{MailSettings, SmtpServer, SmtpTls};
+pub use network::Network;
+pub use system_store::{PostgresDatabase, SystemStoreSettings};
 pub use target::TargetSource;
 
 /// Everything that can be set.
@@ -20,16 +31,30 @@ pub use target::TargetSource;
 pub struct Settings {
     /// Folder for everything Assay writes.
     pub data_dir: PathBuf,
-    /// File of the system store.
-    pub system_store: PathBuf,
+    /// Users, questions, audit trail.
+    pub system_store: SystemStoreSettings,
+    /// Backups of the system store; `None` when no folder is set.
+    pub backups: Option<BackupSettings>,
     /// The business data.
     pub target: TargetSettings,
     /// The language model.
     pub llm: LlmSettings,
-    /// Sessions and the first administrator.
+    /// Accounts, sessions and the first administrator.
     pub auth: AuthSettings,
+    /// How letters leave.
+    pub mail: MailSettings,
+    /// Encrypt secret settings and sign the audit trail.
+    pub keys: KeySettings,
+    /// Folder of the file that heads of the audit trail are noted in: that of the backups, else that of the data.
+    pub anchor_folder: PathBuf,
     /// Where to serve.
     pub listen: SocketAddr,
+    /// Where to serve metrics to anyone; `None` is at the main address, to administrators.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Variables that are set and have no use yet.
+    pub unused: Vec<&'static str>,
+    /// How often one person may ask; `None` is as often as they like.
+    pub questions: Option<Allowance>,
     /// Bounds on one statement.
     pub query: QueryLimits,
     /// Bounds on one generation.
@@ -98,25 +123,6 @@ impl std::fmt::Debug for LlmProvider {
     }
 }
 
-/// Sessions and the first administrator.
-#[derive(Clone)]
-pub struct AuthSettings {
-    /// Address of the first administrator.
-    pub admin_email: Email,
-    /// Password of the first administrator; `None` is a random one.
-    pub admin_password: Option<String>,
-    /// Signs sessions; `None` is one generated once into the data folder.
-    pub jwt_secret: Option<String>,
-    /// How long a session lasts.
-    pub session_lifetime: Duration,
-}
-
-impl std::fmt::Debug for AuthSettings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ***", self.admin_email.as_str())
-    }
-}
-
 impl Settings {
     /// Reads all variables; `default_data_dir` serves when DATA_DIR is unset.
     ///
@@ -135,12 +141,29 @@ impl Settings {
                 );
                 PathBuf::new()
             });
+        let system_store = system_store::read(vars, &data_dir, &mut faults);
+        let listen = address("LISTEN", vars.listen.as_ref(), &mut faults)
+            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8000)));
+        let auth = auth::read(vars, listen, &mut faults);
+        let keys = keys::read(vars, &mut faults);
+        if system_store.is_postgres() {
+            needed_with_postgres("JWT_SECRET", auth.jwt_secret.is_some(), &mut faults);
+            needed_with_postgres("ENCRYPTION_KEY", keys.current.is_some(), &mut faults);
+        }
+        log_format(vars, &mut faults);
         let settings = Self {
-            system_store: system_store(vars, &data_dir, &mut faults),
+            system_store,
+            backups: backups::read(vars, &mut faults),
             target: target::read(vars, &data_dir, &mut faults),
             llm: llm(vars, &mut faults),
-            auth: auth(vars, &mut faults),
-            listen: listen(vars, &mut faults),
+            auth,
+            mail: mail::read(vars, &data_dir, &mut faults),
+            keys,
+            anchor_folder: given_path(vars.backup_dir.as_ref()).unwrap_or_else(|| data_dir.clone()),
+            listen,
+            metrics_listen: address("METRICS_LISTEN", vars.metrics_listen.as_ref(), &mut faults),
+            unused: unused(vars),
+            questions: questions(vars, &mut faults),
             query: QueryLimits {
                 timeout: Duration::from_secs(faults.number(
                     "QUERY_TIMEOUT_SECONDS",
@@ -174,26 +197,6 @@ impl Settings {
             Err(faults.0)
         }
     }
-}
-
-fn system_store(vars: &EnvVars, data_dir: &Path, faults: &mut Faults) -> PathBuf {
-    const LATER: &str =
-        "PostgreSQL as the system store is not supported yet; leave it unset to use SQLite";
-    if given(vars.database_url.as_ref()).is_some() {
-        faults.add("DATABASE_URL", LATER);
-    }
-    match given(vars.db_type.as_ref())
-        .map(str::to_ascii_lowercase)
-        .as_deref()
-    {
-        None | Some("sqlite") => {}
-        Some("postgresql") => faults.add("DB_TYPE", LATER),
-        Some(other) => faults.add(
-            "DB_TYPE",
-            format!("`{other}` is not a kind of system store; use `sqlite`"),
-        ),
-    }
-    given_path(vars.sqlite_db_path.as_ref()).unwrap_or_else(|| data_dir.join("system.db"))
 }
 
 fn llm(vars: &EnvVars, faults: &mut Faults) -> LlmSettings {
@@ -265,56 +268,72 @@ fn llm(vars: &EnvVars, faults: &mut Faults) -> LlmSettings {
     }
 }
 
-fn auth(vars: &EnvVars, faults: &mut Faults) -> AuthSettings {
-    let email = given(vars.init_admin_email.as_ref())
-        .or(given(vars.init_admin_username.as_ref()))
-        .unwrap_or("admin@localhost");
-    let admin_email = Email::parse(email).unwrap_or_else(|fault| {
-        faults.add("INIT_ADMIN_EMAIL", fault.message());
-        Email::parse("admin@localhost").expect("the default is an address")
-    });
-    let admin_password = faults.secret(
-        "INIT_ADMIN_PASSWORD",
-        vars.init_admin_password.as_ref(),
-        vars.init_admin_password_file.as_ref(),
-    );
-    if admin_password
-        .as_ref()
-        .is_some_and(|password| password.len() > 72)
-    {
+/// Replicas share a PostgreSQL store, so a secret that each makes for itself would not be the same on all of them.
+fn needed_with_postgres(variable: &'static str, is_given: bool, faults: &mut Faults) {
+    // A secret whose file cannot be read has its fault already.
+    if !is_given && !faults.0.iter().any(|fault| fault.variable == variable) {
         faults.add(
-            "INIT_ADMIN_PASSWORD",
-            "bcrypt takes at most 72 bytes; choose a shorter password",
+            variable,
+            "with PostgreSQL it must be given; `assay init --write-env FILE` writes it to a file for you",
         );
-    }
-    let jwt_secret = faults.secret(
-        "JWT_SECRET",
-        vars.jwt_secret.as_ref(),
-        vars.jwt_secret_file.as_ref(),
-    );
-    if jwt_secret.as_ref().is_some_and(|secret| secret.len() < 32) {
-        faults.add(
-            "JWT_SECRET",
-            "it must have at least 32 bytes; leave it unset to have one generated",
-        );
-    }
-    AuthSettings {
-        admin_email,
-        admin_password,
-        jwt_secret,
-        session_lifetime: Duration::from_secs(12 * 60 * 60),
     }
 }
 
-fn listen(vars: &EnvVars, faults: &mut Faults) -> SocketAddr {
-    let text = given(vars.listen.as_ref()).unwrap_or("127.0.0.1:8000");
-    text.parse().unwrap_or_else(|_| {
+fn questions(vars: &EnvVars, faults: &mut Faults) -> Option<Allowance> {
+    let burst = faults.number(
+        "QUESTIONS_PER_MINUTE",
+        vars.questions_per_minute.as_ref(),
+        0,
+        0..=1_000_000,
+    );
+    let burst = u32::try_from(burst).ok().filter(|burst| *burst > 0)?;
+    Some(Allowance {
+        burst,
+        per: Duration::from_secs(60),
+    })
+}
+
+fn log_format(vars: &EnvVars, faults: &mut Faults) {
+    if let Some(text) = given(vars.log_format.as_ref())
+        && !matches!(text, "text" | "json")
+    {
         faults.add(
-            "LISTEN",
+            "LOG_FORMAT",
+            format!("`{text}` is neither `text` nor `json`"),
+        );
+    }
+}
+
+/// Returns the variables that are set for parts which are not there yet.
+fn unused(vars: &EnvVars) -> Vec<&'static str> {
+    [
+        ("CHROMA_HOST", &vars.chroma_host),
+        ("CHROMA_PORT", &vars.chroma_port),
+        ("AUTO_TRAIN_CHROMA", &vars.auto_train_chroma),
+        ("REDIS_URL", &vars.redis_url),
+        ("REDIS_PASSWORD", &vars.redis_password),
+        ("REDIS_PASSWORD_FILE", &vars.redis_password_file),
+    ]
+    .into_iter()
+    .filter(|(_, text)| given(text.as_ref()).is_some())
+    .map(|(variable, _)| variable)
+    .collect()
+}
+
+fn address(
+    variable: &'static str,
+    text: Option<&String>,
+    faults: &mut Faults,
+) -> Option<SocketAddr> {
+    let text = given(text)?;
+    let address = text.parse().ok();
+    if address.is_none() {
+        faults.add(
+            variable,
             format!("`{text}` is not an address and port such as 127.0.0.1:8000"),
         );
-        SocketAddr::from(([127, 0, 0, 1], 8000))
-    })
+    }
+    address
 }
 
 /// Returns the user's data folder, by the XDG base directory specification.
@@ -330,7 +349,10 @@ fn platform_data_dir() -> Option<PathBuf> {
 }
 
 #[cfg(test)]
-mod tests {
+mod tests;
+
+#[cfg(test)]
+mod reading_tests {
     use super::*;
 
     fn vars(change: impl FnOnce(&mut EnvVars)) -> EnvVars {
@@ -345,7 +367,8 @@ mod tests {
     #[test]
     fn nothing_configured_is_a_whole_system() {
         let settings = Settings::read(&vars(|_| ()), None).unwrap();
-        assert_eq!(settings.system_store, Path::new("/data/system.db"));
+        let path = PathBuf::from("/data/system.db");
+        assert_eq!(settings.system_store, SystemStoreSettings::Sqlite { path });
         assert_eq!(
             settings.target.working_copy,
             Path::new("/data/target/vanna_db.db")
@@ -368,6 +391,9 @@ mod tests {
                 vars.query_max_rows = Some("0".into());
                 vars.jwt_secret = Some("short".into());
                 vars.db_type = Some("postgresql".into());
+                vars.postgres_port = Some("many".into());
+                vars.encryption_key = Some("".into());
+                vars.backup_schedule = Some("tonight".into());
                 vars.database_url = Some(" ".into());
             }),
             None,
@@ -376,12 +402,14 @@ mod tests {
         let mut names: Vec<_> = faults.iter().map(|fault| fault.variable).collect();
         names.sort_unstable();
         let expected = [
-            "DB_TYPE",
+            "BACKUP_SCHEDULE",
             "ENABLE_TARGET_DB",
+            "ENCRYPTION_KEY",
             "JWT_SECRET",
             "LISTEN",
             "LLM_MODEL",
             "LLM_SEND_VALUES",
+            "POSTGRES_PORT",
             "QUERY_MAX_ROWS",
         ];
         assert_eq!(names, expected);

@@ -65,12 +65,12 @@ pub(super) fn read(vars: &EnvVars, data_dir: &Path, faults: &mut Faults) -> Targ
 }
 
 /// Returns the path of a database URL in the form SQLAlchemy gives it: three slashes for a relative path, four for
-/// an absolute one. Without a scheme the text is a path. A query (`?mode=ro`) asks for what holds anyway.
-fn path_of_url(url: &str) -> Result<PathBuf, String> {
+/// an absolute one; a driver may be named, as in `sqlite+aiosqlite`. Without a scheme the text is a path. A query (`?mode=ro`) asks for what holds anyway.
+pub(super) fn path_of_url(url: &str) -> Result<PathBuf, String> {
     let Some((scheme, rest)) = url.split_once("://") else {
         return Ok(url.into());
     };
-    if scheme != "sqlite" {
+    if scheme != "sqlite" && !scheme.starts_with("sqlite+") {
         return Err(format!(
             "`{scheme}` databases are not supported; use sqlite:////absolute/path.db"
         ));

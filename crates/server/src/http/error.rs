@@ -130,6 +130,11 @@ pub async fn as_problem(request: Request, next: Next) -> Response {
         HeaderValue::from_static("application/problem+json"),
     );
     parts.headers.remove(header::CONTENT_LENGTH);
+    if let Some(wait) = error.retry_after() {
+        // Whole seconds, rounded up: who comes at that time is let in.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        parts.headers.insert(header::RETRY_AFTER, seconds.into());
+    }
     Response::from_parts(parts, body)
 }
 

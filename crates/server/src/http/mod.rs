@@ -1,9 +1,16 @@
 //! The HTTP interface: extract, authorise, one engine call, typed response.
 
 mod auth;
+mod client_address;
+mod cookies;
+mod documentation;
 mod error;
+mod extract;
+pub mod metrics;
 mod openapi;
+mod paging;
 mod routes;
+mod site;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,30 +18,60 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Request};
+use engine::ontology::MAX_YAML_BYTES;
+use metrics_exporter_prometheus::PrometheusHandle;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
-use crate::accounts::Sessions;
+use crate::accounts::AccessTokens;
+use crate::config::AuthSettings;
+use crate::keys::Keys;
 use crate::wire::App;
+
+use site::Site;
 
 /// The largest body accepted, in bytes; a question is far smaller.
 const MAX_BODY_BYTES: usize = 64 << 10;
+
+/// Where the description of the interface is.
+const DESCRIPTION: &str = "/api/v1/openapi.json";
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What every handler may use.
 pub struct State {
+    /// What commands use too.
     pub app: App,
-    pub sessions: Sessions,
+    /// Signs and recognises access tokens.
+    pub tokens: AccessTokens,
+    /// How browsers see this server.
+    pub site: Site,
+    /// Encrypt secret settings, verify seals.
+    pub keys: Keys,
+    /// What was counted.
+    pub metrics: PrometheusHandle,
 }
 
 impl State {
-    pub fn new(app: App, sessions: Sessions) -> Arc<Self> {
-        Arc::new(Self { app, sessions })
+    pub fn new(
+        app: App,
+        tokens: AccessTokens,
+        keys: Keys,
+        auth: &AuthSettings,
+        metrics: PrometheusHandle,
+    ) -> Arc<Self> {
+        let site = Site::new(&auth.accounts.public_url, auth.trusted_proxies.clone());
+        Arc::new(Self {
+            app,
+            tokens,
+            site,
+            keys,
+            metrics,
+        })
     }
 }
 
@@ -51,11 +88,13 @@ pub fn router(state: Arc<State>) -> Router {
         )
     };
     router
-        .route("/api/v1/openapi.json", axum::routing::get(|| async move { axum::Json(api) }))
+        .route(DESCRIPTION, axum::routing::get(|| async move { axum::Json(api) }))
+        .merge(documentation::pages(DESCRIPTION))
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(axum::middleware::from_fn(error::as_problem))
+        .layer(axum::middleware::from_fn(metrics::measure))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(fixed("x-content-type-options", "nosniff"))
         .layer(fixed("referrer-policy", "no-referrer"))
@@ -74,22 +113,69 @@ fn api() -> OpenApiRouter<Arc<State>> {
     OpenApiRouter::with_openapi(openapi::description())
         .routes(routes!(routes::health::live))
         .routes(routes!(routes::health::ready))
+        .routes(routes!(routes::metrics::render))
         .routes(routes!(routes::auth::login))
+        .routes(routes!(routes::auth::refresh))
         .routes(routes!(routes::auth::logout))
-        .routes(routes!(routes::auth::me))
+        .routes(routes!(routes::auth::logout_all))
+        .routes(routes!(routes::passwords::change))
+        .routes(routes!(routes::passwords::forgot))
+        .routes(routes!(routes::passwords::reset))
+        .routes(routes!(routes::joining::register))
+        .routes(routes!(routes::joining::accept_invitation))
+        .routes(routes!(routes::users::me, routes::users::change_me))
+        .routes(routes!(routes::users::users, routes::users::create))
+        .routes(routes!(routes::users::user, routes::users::change))
+        .routes(routes!(routes::users::log_out))
+        .routes(routes!(routes::users::reset_password))
+        .routes(routes!(
+            routes::joining::invitations,
+            routes::joining::invite
+        ))
+        .routes(routes!(routes::joining::withdraw_invitation))
+        .routes(routes!(routes::api_keys::list, routes::api_keys::create))
+        .routes(routes!(routes::api_keys::revoke))
         .routes(routes!(routes::questions::ask_question))
+        .routes(routes!(routes::queries::list))
+        .routes(routes!(routes::queries::one))
+        .routes(routes!(routes::feedback::rate, routes::feedback::of_query))
+        .routes(routes!(routes::feedback::everyones))
         .routes(routes!(routes::sql::execute))
+        .routes(routes!(routes::sql::validate))
+        .routes(routes!(routes::schema::schema))
+        .routes(routes!(routes::ontology::list, routes::ontology::create))
+        .routes(routes!(
+            routes::ontology::one,
+            routes::ontology::change,
+            routes::ontology::delete
+        ))
+        .routes(routes!(routes::ontology::import).layer(DefaultBodyLimit::max(MAX_YAML_BYTES)))
+        .routes(routes!(routes::ontology::export))
+        .routes(routes!(routes::policies::list, routes::policies::create))
+        .routes(routes!(routes::policies::delete))
+        .routes(routes!(routes::configurations::list))
+        .routes(routes!(
+            routes::configurations::put,
+            routes::configurations::delete
+        ))
+        .routes(routes!(routes::audit_logs::list))
+        .routes(routes!(routes::audit_logs::one))
+        .routes(routes!(routes::audit_logs::proof))
+        .routes(routes!(routes::audit_logs::seals))
         .routes(routes!(routes::target::status))
         .routes(routes!(routes::target::verify))
         .routes(routes!(routes::target::refresh))
         .routes(routes!(routes::target::restore))
+        .routes(routes!(routes::backups::list, routes::backups::create))
+        .routes(routes!(routes::backups::verify))
 }
 
-/// Turns questions whose process went away into `interrupted`, for as long as the server runs.
+/// Turns questions whose process went away into `interrupted` and keeps counts small, for as long as the server runs.
 pub async fn sweep(state: Arc<State>) {
     let mut every = tokio::time::interval(Duration::from_secs(30));
     loop {
         every.tick().await;
+        state.metrics.run_upkeep();
         let ports = &state.app.ports;
         match ports.store.sweep_expired(ports.clock.now()).await {
             Ok(0) => {}

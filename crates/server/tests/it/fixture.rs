@@ -9,8 +9,11 @@ use std::sync::{Arc, Mutex};
 use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
+use reqwest::blocking::{Client, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::store::Store;
 
 pub const PASSWORD: &str = "correct horse battery staple";
 
@@ -68,6 +71,7 @@ impl Fixture {
             .env("HOME", self.folder.path())
             .env("DATA_DIR", self.data_dir())
             .env("INIT_ADMIN_PASSWORD", PASSWORD)
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .current_dir(self.folder.path())
             .stdin(Stdio::null());
         command
@@ -122,6 +126,10 @@ fn states(folder: &Path) -> BTreeMap<PathBuf, FileState> {
 pub struct Ran(Output);
 
 impl Ran {
+    pub fn of(output: Output) -> Self {
+        Self(output)
+    }
+
     pub fn code(&self) -> Option<i32> {
         self.0.status.code()
     }
@@ -159,8 +167,10 @@ pub struct ScriptedModel {
     _runtime: tokio::runtime::Runtime,
 }
 
+type Replies = Box<dyn Iterator<Item = String> + Send>;
+
 struct Script {
-    replies: Mutex<std::vec::IntoIter<String>>,
+    replies: Mutex<Replies>,
     told: Arc<Mutex<Vec<String>>>,
 }
 
@@ -169,10 +179,19 @@ pub const HANG: &str = "HANG";
 
 impl ScriptedModel {
     pub fn replying(replies: &[&str]) -> Self {
-        let told = Arc::new(Mutex::new(Vec::new()));
         let replies: Vec<String> = replies.iter().map(|reply| (*reply).to_owned()).collect();
+        Self::from(Box::new(replies.into_iter()))
+    }
+
+    /// Replies the same to everything.
+    pub fn always(reply: &str) -> Self {
+        Self::from(Box::new(std::iter::repeat(reply.to_owned())))
+    }
+
+    fn from(replies: Replies) -> Self {
+        let told = Arc::new(Mutex::new(Vec::new()));
         let script = Arc::new(Script {
-            replies: Mutex::new(replies.into_iter()),
+            replies: Mutex::new(replies),
             told: Arc::clone(&told),
         });
         let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -227,8 +246,29 @@ pub struct Server {
 
 impl Server {
     pub fn start(fixture: &Fixture, model: &ScriptedModel) -> Self {
+        Self::launch(fixture, model, &Store::Sqlite, &[])
+    }
+
+    /// Starts on a store of this kind.
+    pub fn start_on(fixture: &Fixture, model: &ScriptedModel, store: &Store) -> Self {
+        Self::launch(fixture, model, store, &[])
+    }
+
+    /// Starts with more settings than usual.
+    pub fn start_with(fixture: &Fixture, model: &ScriptedModel, vars: &[(&str, &str)]) -> Self {
+        Self::launch(fixture, model, &Store::Sqlite, vars)
+    }
+
+    fn launch(
+        fixture: &Fixture,
+        model: &ScriptedModel,
+        store: &Store,
+        vars: &[(&str, &str)],
+    ) -> Self {
         let mut command = fixture.assay();
-        model.configure(&mut command);
+        store
+            .configure(model.configure(&mut command))
+            .envs(vars.iter().copied());
         let mut process = command
             .arg("serve")
             .env("LISTEN", "127.0.0.1:0")
@@ -256,8 +296,50 @@ impl Server {
         Self { process, url }
     }
 
+    /// Logs in and returns the answer.
+    pub fn log_in(&self, email: &str, password: &str) -> Response {
+        Client::new()
+            .post(format!("{}/api/v1/auth/login", self.url))
+            .json(&json!({ "email": email, "password": password }))
+            .send()
+            .unwrap()
+    }
+
+    /// Logs in and returns the access token.
+    pub fn token(&self, email: &str, password: &str) -> String {
+        let session: Value = self.log_in(email, password).json().unwrap();
+        let token = session["access_token"].as_str();
+        token.unwrap_or_else(|| panic!("{session}")).to_owned()
+    }
+
+    /// Asks for something; without a token as nobody, with `Null` without a body.
+    pub fn send(&self, method: &str, path: &str, token: Option<&str>, body: &Value) -> Response {
+        let method = method.parse().unwrap();
+        let mut request = Client::new().request(method, format!("{}{path}", self.url));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if !body.is_null() {
+            request = request.json(body);
+        }
+        request.send().unwrap()
+    }
+
     pub fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Kills the server without a word to it.
+    pub fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Tells the server to end and says whether it did so well.
+    pub fn stop(self) -> bool {
+        let id = self.id().to_string();
+        assert!(Command::new("kill").arg(id).status().unwrap().success());
+        self.wait() == Some(0)
     }
 
     /// Waits for the server to end by itself and returns its exit code.

@@ -4,8 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod fixture;
+mod store;
 
+mod accounts;
 mod cli;
+mod company;
+mod faults;
+mod governance;
 mod model;
+mod operations;
 mod routes;
 mod story;

@@ -1,6 +1,8 @@
+-- `email_folded` is the address in lower case, all of Unicode, which SQLite's own lower() and NOCASE do not know.
 CREATE TABLE users (
     id            INTEGER PRIMARY KEY AUTOINCREMENT,
-    email         TEXT NOT NULL COLLATE NOCASE UNIQUE,
+    email         TEXT NOT NULL,
+    email_folded  TEXT NOT NULL UNIQUE,
     password_hash TEXT NOT NULL,
     full_name     TEXT NOT NULL,
     role          TEXT NOT NULL CHECK (role IN ('admin', 'analyst', 'viewer')),
@@ -10,3 +12,5 @@ CREATE TABLE users (
     created_at    TEXT NOT NULL,
     updated_at    TEXT NOT NULL
 ) STRICT;
+
+CREATE INDEX users_by_role ON users (role, is_active, id);

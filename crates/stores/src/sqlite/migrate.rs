@@ -5,24 +5,27 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::down;
 
-const MIGRATIONS: &[(&str, &str)] = &[
-    (
-        "0001_users",
-        include_str!("../../migrations/sqlite/0001_users.sql"),
-    ),
-    (
-        "0002_sessions",
-        include_str!("../../migrations/sqlite/0002_sessions.sql"),
-    ),
-    (
-        "0003_queries",
-        include_str!("../../migrations/sqlite/0003_queries.sql"),
-    ),
-    (
-        "0004_audit_logs",
-        include_str!("../../migrations/sqlite/0004_audit_logs.sql"),
-    ),
-];
+macro_rules! migrations {
+    ($($name:literal)*) => {
+        &[$(($name, include_str!(concat!("../../migrations/sqlite/", $name, ".sql"))),)*]
+    };
+}
+
+const MIGRATIONS: &[(&str, &str)] = migrations! {
+    "0001_users"
+    "0002_sessions"
+    "0003_queries"
+    "0004_audit_logs"
+    "0005_feedback"
+    "0006_policies"
+    "0007_ontologies"
+    "0008_configurations"
+};
+
+/// Returns the names of the migrations that this program knows.
+pub(super) fn known() -> impl Iterator<Item = &'static str> {
+    MIGRATIONS.iter().map(|(name, _)| *name)
+}
 
 /// Applies what is missing. The write lock is held from the look to the commit, so two starts at once apply it once.
 pub(super) fn run(connection: &mut Connection) -> Result<(), Error> {
@@ -57,8 +60,8 @@ pub(super) fn run(connection: &mut Connection) -> Result<(), Error> {
         transaction.execute_batch(sql).map_err(down)?;
         transaction
             .execute(
-                "INSERT INTO schema_migrations (name, applied_at) VALUES (?1, ?2)",
-                (name, super::now()),
+                "INSERT INTO schema_migrations (name, applied_at) VALUES (?1, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))",
+                [name],
             )
             .map_err(down)?;
     }

@@ -1,26 +1,47 @@
-//! The system store in one SQLite file: users, sessions, queries, audit log.
+//! The system store in one SQLite file. One thread writes and commits what is waiting together; a few read.
 
 mod migrate;
+mod rows;
 mod thread;
 
-mod audit_logs;
-mod queries;
-mod sessions;
 mod users;
 
+mod invitations;
+mod password_resets;
+
+mod api_keys;
+mod sessions;
+
+mod feedback;
+mod queries;
+
+mod configurations;
+mod ontologies;
+mod policies;
+
+mod audit_logs;
+mod backup;
+mod diagnosis;
+
+pub use backup::SqliteBackups;
+pub use diagnosis::{Diagnosis, diagnose};
+
 use std::path::Path;
+use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use engine::{Code, Error};
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Savepoint};
 
-use self::thread::ConnectionThread;
+use self::thread::{Readers, Writer};
 
-/// The system store on SQLite: one thread writes, one reads.
+/// Threads that read.
+const READERS: usize = 2;
+
+/// The system store on SQLite.
 pub struct SqliteStore {
-    writer: ConnectionThread,
+    writer: Writer,
     /// `None` in memory, where a second connection would see another database.
-    reader: Option<ConnectionThread>,
+    readers: Option<Readers>,
 }
 
 impl SqliteStore {
@@ -38,22 +59,19 @@ impl SqliteStore {
             .with_hint("choose another place with DATA_DIR or SQLITE_DB_PATH")
             .with_cause(fault)
         })?;
-        let open = || -> rusqlite::Result<Connection> {
-            let connection = Connection::open(path)?;
-            connection.pragma_update(None, "journal_mode", "WAL")?;
-            // A committed answer must survive a loss of power, not only of the process.
-            connection.pragma_update(None, "synchronous", "FULL")?;
-            configure(&connection)?;
-            Ok(connection)
-        };
-        let mut writer = open().map_err(down)?;
+        let mut writer = connect(path).map_err(down)?;
         migrate::run(&mut writer)?;
+        let readers = (0..READERS)
+            .map(|_| {
+                let reader = connect(path)?;
+                reader.pragma_update(None, "query_only", true)?;
+                Ok(reader)
+            })
+            .collect::<rusqlite::Result<_>>()
+            .map_err(down)?;
         Ok(Self {
-            reader: Some(ConnectionThread::start(
-                "system-store-reader",
-                open().map_err(down)?,
-            )),
-            writer: ConnectionThread::start("system-store-writer", writer),
+            writer: Writer::start(writer),
+            readers: Some(Readers::start(readers)),
         })
     }
 
@@ -67,43 +85,57 @@ impl SqliteStore {
         configure(&connection).map_err(down)?;
         migrate::run(&mut connection)?;
         Ok(Self {
-            writer: ConnectionThread::start("system-store", connection),
-            reader: None,
+            writer: Writer::start(connection),
+            readers: None,
         })
     }
 
     /// Runs `work` in one transaction; an error from it, or from the commit, leaves nothing behind.
     async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, Error> + Send + 'static,
+        work: impl FnOnce(&Savepoint<'_>) -> Result<T, Failed> + Send + 'static,
     ) -> Result<T, Error> {
-        self.writer
-            .call(move |connection| {
-                let transaction = connection
-                    .transaction_with_behavior(TransactionBehavior::Immediate)
-                    .map_err(down)?;
-                let done = work(&transaction)?;
-                transaction.commit().map_err(down)?;
-                Ok(done)
-            })
-            .await
+        self.writer.call(work).await
     }
 
+    /// Runs `work`, which reads with one statement, so that it sees one state.
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
-        self.reader
-            .as_ref()
-            .unwrap_or(&self.writer)
-            .call(move |connection| work(connection).map_err(down))
-            .await
+        match &self.readers {
+            Some(readers) => readers.call(work).await,
+            None => {
+                self.writer
+                    .call(move |connection| Ok(work(connection)?))
+                    .await
+            }
+        }
     }
 }
 
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    configure(&connection)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // A committed answer must survive a loss of power, not only of the process.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    Ok(connection)
+}
+
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.busy_handler(Some(wait_for_lock))?;
+    connection.set_prepared_statement_cache_capacity(128);
     connection.pragma_update(None, "foreign_keys", true)
+}
+
+/// Waits for another process that is writing, the command line beside a server, for some ten seconds.
+///
+/// SQLite's own timeout looks ever less often, at last ten times a second. A server under load leaves the lock free for
+/// some microseconds between two batches only, and would keep such a waiter out.
+fn wait_for_lock(tries: i32) -> bool {
+    std::thread::sleep(Duration::from_millis(1));
+    tries < 10_000
 }
 
 #[cfg(unix)]
@@ -134,19 +166,40 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     }
 }
 
+/// An error on its way out of a piece of work, so that `?` takes the engine's errors and SQLite's.
+struct Failed(Error);
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl From<rusqlite::Error> for Failed {
+    fn from(fault: rusqlite::Error) -> Self {
+        Self(down(fault))
+    }
+}
+
 fn down(fault: rusqlite::Error) -> Error {
     Error::new(Code::SystemStoreDown, "the system store did not answer").with_cause(fault)
 }
 
-/// Writes a time as RFC 3339 in UTC with microseconds, the precision that PostgreSQL keeps; texts sort as times do.
-fn text_of(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Micros, true)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "rows are stamped by the store, as DEFAULT now() would"
-)]
-fn now() -> String {
-    text_of(Utc::now())
+    #[test]
+    fn a_commit_waits_for_the_disk_and_readers_wait_for_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = connect(&folder.path().join("system.db")).unwrap();
+        let pragma = |name| -> rusqlite::types::Value {
+            connection
+                .pragma_query_value(None, name, |row| row.get(0))
+                .unwrap()
+        };
+        assert_eq!(pragma("journal_mode"), "wal".to_owned().into());
+        assert_eq!(pragma("synchronous"), 2.into());
+        assert_eq!(pragma("foreign_keys"), 1.into());
+    }
 }

@@ -1,38 +1,44 @@
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use engine::accounts::UserId;
 use engine::audit::AuditEntry;
-use engine::ports::{FinishedQuery, NewQuery, Queries, QueryRecord};
+use engine::ports::{
+    FinishedQuery, NewQuery, Page, PageRequest, Queries, QueryFilter, QueryRecord, QueryStatus,
+};
 use engine::{Code, Error};
-use rusqlite::OptionalExtension;
+use rusqlite::{Row, Savepoint};
 use serde_json::json;
 
-use super::audit_logs::append;
-use super::{SqliteStore, down, now, text_of};
+use super::audit_logs::{append, append_about};
+use super::rows::{
+    Conditions, all, execute, first, insert, page, parsed, text_of, time, time_or_none,
+};
+use super::{Failed, SqliteStore};
+
+/// A question with the rating by the one who asked.
+const SELECT: &str = "SELECT queries.*, (
+        SELECT rating FROM feedback WHERE feedback.query_id = queries.id AND feedback.user_id = queries.user_id
+    ) AS rating FROM queries";
 
 #[async_trait]
 impl Queries for SqliteStore {
     async fn begin_query(&self, query: &NewQuery, audit: &AuditEntry) -> Result<i64, Error> {
-        let (query, mut audit) = (query.clone(), audit.clone());
-        self.write(move |transaction| {
-            transaction
-                .execute(
-                    "INSERT INTO queries (user_id, question, sql, status, instance_id, lease_until, created_at)
-                     VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6)",
-                    (
-                        query.user_id,
-                        &query.question,
-                        &query.sql,
-                        &query.instance_id,
-                        text_of(query.lease_until),
-                        now(),
-                    ),
-                )
-                .map_err(down)?;
-            let id = transaction.last_insert_rowid();
-            if let Some(changes) = audit.changes.as_object_mut() {
-                changes.insert("query_id".into(), id.into());
-            }
-            append(transaction, &audit)?;
+        let (query, audit) = (query.clone(), audit.clone());
+        self.write(move |savepoint| {
+            let id = insert(
+                savepoint,
+                "INSERT INTO queries (user_id, question, sql, status, instance_id, lease_until, created_at)
+                 VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6)",
+                (
+                    query.user_id,
+                    &query.question,
+                    &query.sql,
+                    &query.instance_id,
+                    text_of(query.lease_until),
+                    text_of(audit.at),
+                ),
+            )?;
+            append_about(savepoint, id, audit)?;
             Ok(id)
         })
         .await
@@ -45,105 +51,149 @@ impl Queries for SqliteStore {
         audit: &AuditEntry,
     ) -> Result<(), Error> {
         let (finished, audit) = (finished.clone(), audit.clone());
-        self.write(move |transaction| {
-            let receipt = finished
-                .receipt
-                .as_ref()
-                .map(serde_json::to_string)
-                .transpose()
-                .map_err(|fault| Error::new(Code::Internal, "the receipt cannot be written").with_cause(fault))?;
-            let (error_code, error_message) = finished.error.clone().unzip();
-            let at = now();
-            let changed = transaction
-                .execute(
-                    "UPDATE queries SET status = ?2, sql = coalesce(?3, sql), error_code = ?4, error_message = ?5,
-                         result_count = ?6, duration_ms = ?7, generator = ?8, target_fingerprint = ?9, receipt = ?10,
-                         executed_at = ?11
-                     WHERE id = ?1 AND status = 'pending'",
-                    (
-                        id,
-                        if finished.error.is_none() { "success" } else { "error" },
-                        &finished.sql,
-                        error_code,
-                        error_message,
-                        finished.result_count.and_then(|count| i64::try_from(count).ok()),
-                        i64::try_from(finished.duration_ms).unwrap_or(i64::MAX),
-                        &finished.generator,
-                        &finished.target_fingerprint,
-                        receipt,
-                        &at,
-                    ),
-                )
-                .map_err(down)?;
-            if changed != 1 {
-                return Err(Error::new(
-                    Code::Interrupted,
-                    format!("the question {id} is no longer pending; its answer is withheld"),
-                )
-                .with_hint("ask again"));
-            }
-            transaction
-                .execute(
-                    "UPDATE users SET last_query_at = ?2 WHERE id = (SELECT user_id FROM queries WHERE id = ?1)",
-                    (id, &at),
-                )
-                .map_err(down)?;
-            append(transaction, &audit)
+        self.write(move |savepoint| finish(savepoint, id, finished, audit))
+            .await
+    }
+
+    async fn note_last_query(&self, user_id: UserId, at: DateTime<Utc>) -> Result<(), Error> {
+        self.write(move |savepoint| {
+            execute(
+                savepoint,
+                "UPDATE users SET last_query_at = ?2 WHERE id = ?1 AND (last_query_at IS NULL OR last_query_at <= ?3)",
+                (user_id, text_of(at), text_of(at - TimeDelta::seconds(1))),
+            )?;
+            Ok(())
         })
         .await
     }
 
     async fn query_record(&self, id: i64) -> Result<Option<QueryRecord>, Error> {
         self.read(move |connection| {
-            connection
-                .prepare_cached(
-                    "SELECT id, user_id, question, sql, status, error_code, result_count, receipt, created_at
-                     FROM queries WHERE id = ?1",
-                )?
-                .query_row([id], |row| {
-                    let receipt: Option<String> = row.get(7)?;
-                    Ok(QueryRecord {
-                        id: row.get(0)?,
-                        user_id: row.get(1)?,
-                        question: row.get(2)?,
-                        sql: row.get(3)?,
-                        status: row.get(4)?,
-                        error_code: row.get(5)?,
-                        result_count: row.get::<_, Option<i64>>(6)?.and_then(|count| u64::try_from(count).ok()),
-                        receipt: receipt.and_then(|text| serde_json::from_str(&text).ok()),
-                        created_at: row.get(8)?,
-                    })
-                })
-                .optional()
+            first(connection, &format!("{SELECT} WHERE id = ?1"), [id], read)
         })
         .await
     }
 
-    async fn sweep_expired(&self, before: DateTime<Utc>) -> Result<u64, Error> {
-        self.write(move |transaction| {
-            let expired: Vec<(i64, i64)> = transaction
-                .prepare(
-                    "UPDATE queries SET status = 'error', error_code = 'interrupted',
-                         error_message = 'the process that answered it went away', executed_at = ?2
-                     WHERE status = 'pending' AND lease_until < ?1 RETURNING id, user_id",
-                )
-                .and_then(|mut statement| {
-                    statement
-                        .query_map((text_of(before), now()), |row| {
-                            Ok((row.get(0)?, row.get(1)?))
-                        })?
-                        .collect()
-                })
-                .map_err(down)?;
-            for (query_id, user_id) in &expired {
-                let changes = json!({ "query_id": query_id, "error": Code::Interrupted.as_str() });
-                append(
-                    transaction,
-                    &AuditEntry::new(Some(*user_id), "query_failed", "query", changes),
-                )?;
+    async fn queries(
+        &self,
+        filter: &QueryFilter,
+        request: PageRequest,
+    ) -> Result<Page<QueryRecord>, Error> {
+        let conditions = Conditions::default()
+            .and("user_id = ?N", filter.user_id)
+            .and(
+                "status = ?N",
+                filter.status.map(|status| status.as_str().to_owned()),
+            )
+            .and_contains(&["question", "sql"], filter.search.as_deref());
+        self.read(move |connection| {
+            page(connection, SELECT, conditions, request, read, |query| {
+                query.id
+            })
+        })
+        .await
+    }
+
+    async fn sweep_expired(&self, now: DateTime<Utc>) -> Result<u64, Error> {
+        self.write(move |savepoint| {
+            let expired: Vec<(i64, UserId)> = all(
+                savepoint,
+                "UPDATE queries SET status = 'error', error_code = 'interrupted',
+                     error_message = 'the process that answered it went away', executed_at = ?1
+                 WHERE status = 'pending' AND lease_until < ?1 RETURNING id, user_id",
+                [text_of(now)],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?;
+            for (id, user_id) in &expired {
+                let changes = json!({ "error": Code::Interrupted.as_str() });
+                let entry = AuditEntry::new(now, Some(*user_id), "query_failed", "query", changes);
+                append(savepoint, &entry.about(*id))?;
             }
             Ok(expired.len() as u64)
         })
         .await
     }
+}
+
+fn finish(
+    savepoint: &Savepoint<'_>,
+    id: i64,
+    finished: FinishedQuery,
+    audit: AuditEntry,
+) -> Result<(), Failed> {
+    let receipt = finished
+        .receipt
+        .as_ref()
+        .map(serde_json::to_string)
+        .transpose()
+        .map_err(|fault| {
+            Error::new(Code::Internal, "the receipt cannot be written").with_cause(fault)
+        })?;
+    let status = if finished.error.is_none() {
+        QueryStatus::Success
+    } else {
+        QueryStatus::Error
+    };
+    let (error_code, error_message) = finished.error.unzip();
+    let changed = execute(
+        savepoint,
+        "UPDATE queries SET status = ?2, sql = coalesce(?3, sql), error_code = ?4, error_message = ?5,
+             result_count = ?6, duration_ms = ?7, generator = ?8, cached = ?9, target_fingerprint = ?10, receipt = ?11,
+             executed_at = ?12
+         WHERE id = ?1 AND status = 'pending'",
+        (
+            id,
+            status.as_str(),
+            finished.sql,
+            error_code,
+            error_message,
+            finished.result_count.map(count_of),
+            count_of(finished.duration_ms),
+            finished.generator,
+            finished.cached,
+            finished.target_fingerprint,
+            receipt,
+            text_of(audit.at),
+        ),
+    )?;
+    if changed != 1 {
+        return Err(Error::new(
+            Code::Interrupted,
+            format!("the question {id} is no longer pending; its answer is withheld"),
+        )
+        .with_hint("ask again")
+        .into());
+    }
+    append_about(savepoint, id, audit)
+}
+
+/// SQLite's integers end where `i64` does; no count of ours gets there.
+fn count_of(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<QueryRecord> {
+    let count = |column| -> rusqlite::Result<Option<u64>> {
+        let count: Option<i64> = row.get(column)?;
+        Ok(count.and_then(|count| u64::try_from(count).ok()))
+    };
+    let receipt: Option<String> = row.get("receipt")?;
+    Ok(QueryRecord {
+        id: row.get("id")?,
+        user_id: row.get("user_id")?,
+        question: row.get("question")?,
+        sql: row.get("sql")?,
+        status: parsed(row, "status", QueryStatus::parse)?,
+        error_code: row.get("error_code")?,
+        error_message: row.get("error_message")?,
+        result_count: count("result_count")?,
+        duration_ms: count("duration_ms")?,
+        generator: row.get("generator")?,
+        cached: row.get("cached")?,
+        target_fingerprint: row.get("target_fingerprint")?,
+        receipt: receipt.and_then(|text| serde_json::from_str(&text).ok()),
+        rating: row.get("rating")?,
+        created_at: time(row, "created_at")?,
+        executed_at: time_or_none(row, "executed_at")?,
+    })
 }

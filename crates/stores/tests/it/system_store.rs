@@ -1,49 +1,142 @@
 //! The suite of the SystemStore port. It states the contract once and runs on every implementation.
 
+mod audit;
+mod governance;
+mod people;
+mod questions;
+mod rollback;
+mod sessions;
+mod sqlite_only;
+
+use std::any::Any;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use engine::accounts::{Email, NewUser};
-use engine::audit::AuditEntry;
+use engine::accounts::{Email, NewApiKey, NewSession, NewUser, UserId};
+use engine::audit::{AuditEntry, AuditFilter, AuditRecord};
 use engine::policy::Role;
-use engine::ports::{FinishedQuery, NewQuery, NewSession, SystemStore};
+use engine::ports::{FinishedQuery, NewQuery, PageRequest, SystemStore};
 use engine::{Code, Error};
 use serde_json::json;
 use stores::sqlite::SqliteStore;
 
+use crate::services;
+
+/// Runs every test on each implementation. An opener returns a store of the test's own and what must live as long, or
+/// says why there is none and returns `None`.
 macro_rules! suite {
     ($($name:ident: $open:expr;)*) => {$(
         mod $name {
-            suite!(@tests $open;
-                the_first_administrator_is_created_once
-                addresses_compare_without_regard_to_case
-                a_session_lives_until_it_ends_or_expires
-                a_question_is_pending_then_finished_with_its_audit_entry
-                a_finished_question_cannot_be_finished_again
-                a_failing_audit_entry_rolls_the_change_back
-                an_expired_lease_becomes_interrupted
-                concurrent_questions_get_rows_of_their_own
-            );
+            suite! { @tests $open;
+                people {
+                    the_first_administrator_is_created_once
+                    first_administrators_created_at_once_are_one
+                    an_entry_without_a_user_becomes_the_new_users_own
+                    an_address_is_taken_in_any_case
+                    users_are_filtered_and_listed_newest_first
+                    pages_join_while_users_are_added
+                    a_change_of_a_user_is_recorded_with_before_and_after
+                    one_active_administrator_stays
+                    deactivation_ends_sessions_and_revokes_keys
+                    a_new_password_ends_the_other_sessions
+                    a_reset_token_works_once
+                    only_the_latest_live_token_of_an_active_user_resets_a_password
+                    an_invitation_becomes_a_user_once
+                    only_the_latest_open_invitation_can_be_accepted
+                    an_address_with_a_user_is_not_invited
+                }
+                sessions {
+                    a_session_lives_until_it_ends_or_expires
+                    ending_a_session_that_is_over_records_the_attempt
+                    all_sessions_of_a_user_end_at_once
+                    a_session_shows_the_role_of_now
+                    a_refresh_secret_is_exchanged_for_the_next
+                    a_used_refresh_secret_is_good_within_the_leeway
+                    a_reused_refresh_secret_ends_the_session
+                    a_refresh_secret_that_is_not_live_changes_nothing
+                    a_key_has_the_lower_role
+                    a_key_lives_until_it_is_revoked_or_expires
+                    the_use_of_a_key_is_noted_once_a_minute
+                    keys_are_listed_for_their_owner
+                }
+                questions {
+                    a_question_is_pending_then_finished
+                    a_failed_question_keeps_its_reason
+                    a_finished_question_cannot_be_finished_again
+                    an_expired_lease_becomes_interrupted
+                    a_sweep_and_an_outcome_at_once_leave_one_outcome
+                    concurrent_questions_get_rows_of_their_own
+                    the_last_question_is_noted_once_a_second
+                    questions_are_filtered_and_listed_newest_first
+                    a_search_takes_every_character_for_itself
+                    pages_of_questions_join_while_more_are_asked
+                    a_second_rating_replaces_the_first
+                    ratings_given_at_once_leave_one
+                    ratings_are_listed_by_query
+                }
+                governance {
+                    what_is_hidden_from_a_role_is_hidden_from_those_below
+                    a_policy_is_made_once_in_any_case
+                    a_removed_policy_hides_nothing
+                    a_term_is_named_once_in_any_case
+                    a_change_of_a_term_is_recorded_with_before_and_after
+                    a_removed_term_is_recorded
+                    terms_are_searched_in_names_descriptions_and_synonyms
+                    an_import_creates_replaces_and_leaves
+                    imports_at_once_create_each_term_once
+                    a_setting_is_replaced_with_before_and_after
+                    secret_values_are_not_recorded
+                    settings_are_listed_by_key_and_removed
+                }
+                audit {
+                    entries_are_filtered_and_listed_newest_first
+                    entries_keep_what_they_say
+                    entries_read_for_verification_agree_with_their_hashes
+                    seals_close_all_entries_in_blocks
+                    a_block_has_its_most_entries
+                    seals_made_at_once_never_overlap
+                    a_trail_sealed_while_many_write_verifies
+                }
+                rollback {
+                    a_failing_entry_rolls_every_change_back
+                }
+            }
         }
     )*};
-    (@tests $open:expr; $($test:ident)*) => {$(
-        #[tokio::test]
+    (@tests $open:expr; $($module:ident { $($test:ident)* })*) => {$($(
+        #[tokio::test(flavor = "multi_thread")]
         async fn $test() {
-            let (store, _keep) = $open;
-            super::$test(store).await;
+            if let Some((store, _keep)) = $open.await {
+                super::$module::$test(store).await;
+            }
         }
-    )*};
+    )*)*};
 }
 
 suite! {
     sqlite_file: super::sqlite_file();
-    sqlite_memory: (super::Arc::new(super::SqliteStore::in_memory().unwrap()) as super::Arc<dyn super::SystemStore>, ());
+    sqlite_memory: super::sqlite_memory();
+    postgres: super::postgres();
 }
 
-fn sqlite_file() -> (Arc<dyn SystemStore>, tempfile::TempDir) {
+type Store = Arc<dyn SystemStore>;
+
+/// A store, and what must not be dropped before it.
+type Opened = (Store, Box<dyn Any + Send>);
+
+async fn sqlite_file() -> Option<Opened> {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&folder.path().join("data/system.db")).unwrap();
-    (Arc::new(store), folder)
+    Some((Arc::new(store), Box::new(folder)))
+}
+
+async fn sqlite_memory() -> Option<Opened> {
+    Some((Arc::new(SqliteStore::in_memory().unwrap()), Box::new(())))
+}
+
+async fn postgres() -> Option<Opened> {
+    let database = services::postgres().await?;
+    Some((Arc::new(database.store().await), Box::new(database)))
 }
 
 fn at(seconds: i64) -> DateTime<Utc> {
@@ -51,31 +144,81 @@ fn at(seconds: i64) -> DateTime<Utc> {
 }
 
 fn entry(action: &'static str) -> AuditEntry {
-    AuditEntry::new(None, action, "test", json!({}))
+    entry_at(action, 0)
 }
 
-async fn admin(store: &Arc<dyn SystemStore>) -> i64 {
-    let user = NewUser {
-        email: Email::parse("Ada@Example.org").unwrap(),
+fn entry_at(action: &'static str, seconds: i64) -> AuditEntry {
+    AuditEntry::new(at(seconds), None, action, "test", json!({}))
+}
+
+fn new_user(email: &str, role: Role) -> NewUser {
+    NewUser {
+        email: Email::parse(email).unwrap(),
         password_hash: "hash".into(),
-        full_name: "Ada".into(),
-        role: Role::Admin,
-    };
+        full_name: email.split('@').next().unwrap().into(),
+        role,
+    }
+}
+
+async fn user(store: &Store, email: &str, role: Role) -> UserId {
     store
-        .create_first_admin(&user, &entry("user_created"))
+        .create_user(&new_user(email, role), &entry("user_created"))
         .await
         .unwrap()
-        .unwrap()
 }
 
-fn question(user_id: i64) -> NewQuery {
+async fn ada(store: &Store) -> UserId {
+    user(store, "Ada@Example.org", Role::Admin).await
+}
+
+/// A session of an hour whose secrets are hashed to `name` and `name-1`.
+fn session(user_id: UserId, name: &str) -> NewSession {
+    NewSession {
+        user_id,
+        token_hash: name.into(),
+        expires_at: at(3_600),
+        refresh_hash: format!("{name}-1"),
+        refresh_expires_at: at(600),
+    }
+}
+
+async fn log_in(store: &Store, user_id: UserId, name: &str) {
+    store
+        .create_session(&session(user_id, name), &entry("login"))
+        .await
+        .unwrap();
+}
+
+async fn is_live(store: &Store, name: &str) -> bool {
+    let actor = store.session_actor(name, at(1)).await.unwrap();
+    actor.is_some()
+}
+
+fn key(user_id: UserId, name: &str, scope: Role) -> NewApiKey {
+    NewApiKey {
+        user_id,
+        name: name.into(),
+        key_hash: name.into(),
+        scope,
+        expires_at: None,
+    }
+}
+
+fn question(user_id: UserId, text: &str) -> NewQuery {
     NewQuery {
         user_id,
-        question: Some("How many?".into()),
+        question: Some(text.into()),
         sql: None,
         instance_id: "one".into(),
         lease_until: at(60),
     }
+}
+
+async fn ask(store: &Store, user_id: UserId, text: &str) -> i64 {
+    store
+        .begin_query(&question(user_id, text), &entry("query"))
+        .await
+        .unwrap()
 }
 
 fn success() -> FinishedQuery {
@@ -85,263 +228,55 @@ fn success() -> FinishedQuery {
         result_count: Some(1),
         duration_ms: 5,
         generator: Some("scripted".into()),
+        cached: true,
         target_fingerprint: Some("f".into()),
         receipt: None,
     }
 }
 
-async fn actions(store: &Arc<dyn SystemStore>) -> Vec<String> {
-    let entries = store.audit_entries(0, 1_000).await.unwrap();
+fn first_page() -> PageRequest {
+    PageRequest::first(PageRequest::MAX_LIMIT)
+}
+
+/// All entries, oldest first.
+async fn entries(store: &Store) -> Vec<AuditRecord> {
+    let all = AuditFilter::default();
+    let page = store.audit_entries(&all, first_page()).await.unwrap();
+    assert_eq!(page.next_cursor, None, "a test makes fewer entries");
+    let mut items = page.items;
+    items.reverse();
+    items
+}
+
+async fn last_entry(store: &Store) -> AuditRecord {
+    entries(store).await.pop().unwrap()
+}
+
+async fn actions(store: &Store) -> Vec<String> {
+    let entries = entries(store).await;
     entries.into_iter().map(|entry| entry.action).collect()
 }
 
-async fn the_first_administrator_is_created_once(store: Arc<dyn SystemStore>) {
-    let id = admin(&store).await;
-    let second = NewUser {
-        email: Email::parse("eve@example.org").unwrap(),
-        password_hash: "hash".into(),
-        full_name: "Eve".into(),
-        role: Role::Admin,
-    };
-    assert_eq!(
-        store
-            .create_first_admin(&second, &entry("user_created"))
-            .await,
-        Ok(None)
-    );
-    assert_eq!(store.user_by_email("eve@example.org").await, Ok(None));
-    assert_eq!(store.user(id).await.unwrap().unwrap().role, Role::Admin);
-    assert_eq!(actions(&store).await, ["user_created"]);
+fn code<T>(outcome: Result<T, Error>) -> Option<Code> {
+    outcome.err().map(|error| error.code())
 }
 
-async fn addresses_compare_without_regard_to_case(store: Arc<dyn SystemStore>) {
-    let id = admin(&store).await;
-    let found = store
-        .user_by_email("ADA@example.ORG")
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!((found.id, found.email.as_str()), (id, "Ada@Example.org"));
-}
-
-async fn a_session_lives_until_it_ends_or_expires(store: Arc<dyn SystemStore>) {
-    let user_id = admin(&store).await;
-    for (hash, seconds) in [("long", 100), ("short", 10)] {
-        let session = NewSession {
-            user_id,
-            token_hash: hash.into(),
-            expires_at: at(seconds),
-        };
-        store
-            .create_session(&session, &entry("login"))
-            .await
-            .unwrap();
-    }
-    let actor = |hash: &'static str, seconds| {
-        let store = store.clone();
-        async move {
-            store
-                .session_actor(hash, at(seconds))
-                .await
-                .unwrap()
-                .map(|actor| actor.user_id)
-        }
-    };
-    assert_eq!(actor("long", 0).await, Some(user_id));
-    assert_eq!(actor("short", 9).await, Some(user_id));
-    assert_eq!(actor("short", 10).await, None);
-    assert_eq!(actor("other", 0).await, None);
-    store.end_session("long", &entry("logout")).await.unwrap();
-    assert_eq!(actor("long", 0).await, None);
-    assert_eq!(
-        actions(&store).await,
-        ["user_created", "login", "login", "logout"]
-    );
-}
-
-async fn a_question_is_pending_then_finished_with_its_audit_entry(store: Arc<dyn SystemStore>) {
-    let user_id = admin(&store).await;
-    let id = store
-        .begin_query(&question(user_id), &entry("query"))
-        .await
-        .unwrap();
-    assert_eq!(
-        store.query_record(id).await.unwrap().unwrap().status,
-        "pending"
-    );
-    store
-        .finish_query(id, &success(), &entry("query_answered"))
-        .await
-        .unwrap();
-    let record = store.query_record(id).await.unwrap().unwrap();
-    assert_eq!(
-        (record.status.as_str(), record.result_count),
-        ("success", Some(1))
-    );
-    assert_eq!(
-        actions(&store).await,
-        ["user_created", "query", "query_answered"]
-    );
-}
-
-async fn a_finished_question_cannot_be_finished_again(store: Arc<dyn SystemStore>) {
-    let user_id = admin(&store).await;
-    let id = store
-        .begin_query(&question(user_id), &entry("query"))
-        .await
-        .unwrap();
-    store
-        .finish_query(id, &success(), &entry("query_answered"))
-        .await
-        .unwrap();
-    let again = store
-        .finish_query(id, &success(), &entry("query_answered"))
-        .await;
-    assert_eq!(
-        again.map_err(|error: Error| error.code()),
-        Err(Code::Interrupted)
-    );
-    assert_eq!(
-        actions(&store).await.len(),
-        3,
-        "the second outcome left no entry"
-    );
-}
-
-async fn a_failing_audit_entry_rolls_the_change_back(store: Arc<dyn SystemStore>) {
-    let user_id = admin(&store).await;
-    // No user has this identifier, so the entry breaks its foreign key.
-    let broken = AuditEntry::new(Some(999_999), "query", "query", json!({}));
-    assert!(
-        store
-            .begin_query(&question(user_id), &broken)
-            .await
-            .is_err()
-    );
-    let id = store
-        .begin_query(&question(user_id), &entry("query"))
-        .await
-        .unwrap();
-    assert!(store.finish_query(id, &success(), &broken).await.is_err());
-    assert_eq!(
-        store.query_record(id).await.unwrap().unwrap().status,
-        "pending"
-    );
-    assert_eq!(
-        store.sweep_expired(at(61)).await,
-        Ok(1),
-        "only one question was ever recorded"
-    );
-}
-
-async fn an_expired_lease_becomes_interrupted(store: Arc<dyn SystemStore>) {
-    let user_id = admin(&store).await;
-    let id = store
-        .begin_query(&question(user_id), &entry("query"))
-        .await
-        .unwrap();
-    assert_eq!(
-        store.sweep_expired(at(60)).await,
-        Ok(0),
-        "the lease runs to its last moment"
-    );
-    assert_eq!(
-        store
-            .sweep_expired(at(60) + TimeDelta::milliseconds(1))
-            .await,
-        Ok(1)
-    );
-    let record = store.query_record(id).await.unwrap().unwrap();
-    assert_eq!(record.error_code.as_deref(), Some("interrupted"));
-    let late = store
-        .finish_query(id, &success(), &entry("query_answered"))
-        .await;
-    assert_eq!(
-        late.map_err(|error: Error| error.code()),
-        Err(Code::Interrupted)
-    );
-}
-
-async fn concurrent_questions_get_rows_of_their_own(store: Arc<dyn SystemStore>) {
-    let user_id = admin(&store).await;
-    let tasks: Vec<_> = (0..50)
-        .map(|_| {
-            let store = store.clone();
-            tokio::spawn(async move {
-                let id = store
-                    .begin_query(&question(user_id), &entry("query"))
-                    .await
-                    .unwrap();
-                store
-                    .finish_query(id, &success(), &entry("query_answered"))
-                    .await
-                    .unwrap();
-                id
-            })
-        })
+/// Runs `work` so many times at once and returns all outcomes.
+async fn at_once<T, W>(times: usize, work: impl Fn(usize) -> W) -> Vec<T>
+where
+    T: Send + 'static,
+    W: Future<Output = T> + Send + 'static,
+{
+    let tasks: Vec<_> = (0..times)
+        .map(|number| tokio::spawn(work(number)))
         .collect();
-    let mut ids = Vec::new();
+    let mut outcomes = Vec::new();
     for task in tasks {
-        ids.push(task.await.unwrap());
+        outcomes.push(task.await.unwrap());
     }
-    ids.sort_unstable();
-    ids.dedup();
-    assert_eq!(ids.len(), 50);
-    assert_eq!(actions(&store).await.len(), 101);
+    outcomes
 }
 
-#[tokio::test]
-async fn what_is_committed_is_there_after_a_restart_and_the_file_is_private() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("system.db");
-    let store: Arc<dyn SystemStore> = Arc::new(SqliteStore::open(&path).unwrap());
-    let id = admin(&store).await;
-    drop(store);
-    let store: Arc<dyn SystemStore> = Arc::new(SqliteStore::open(&path).unwrap());
-    assert!(store.user(id).await.unwrap().is_some());
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-    }
-}
-
-#[test]
-fn the_audit_log_refuses_update_and_delete() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("system.db");
-    drop(SqliteStore::open(&path).unwrap());
-    let connection = rusqlite::Connection::open(&path).unwrap();
-    connection
-        .execute(
-            "INSERT INTO audit_logs (action, resource, changes, timestamp) VALUES ('login', 'user', '{}', 'now')",
-            [],
-        )
-        .unwrap();
-    for sql in [
-        "UPDATE audit_logs SET action = 'x'",
-        "DELETE FROM audit_logs",
-    ] {
-        let refused = connection
-            .execute(sql, [])
-            .map_err(|fault| fault.to_string());
-        assert_eq!(refused, Err("audit_logs is append-only".into()), "{sql}");
-    }
-}
-
-#[test]
-fn a_store_of_a_newer_version_is_not_touched() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("system.db");
-    drop(SqliteStore::open(&path).unwrap());
-    let connection = rusqlite::Connection::open(&path).unwrap();
-    connection
-        .execute(
-            "INSERT INTO schema_migrations VALUES ('9999_future', 'now')",
-            [],
-        )
-        .unwrap();
-    let error = SqliteStore::open(&path).err().unwrap();
-    assert!(error.message().contains("9999_future"), "{error}");
+fn milliseconds(milliseconds: i64) -> TimeDelta {
+    TimeDelta::milliseconds(milliseconds)
 }

@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use engine::Error;
-use engine::ask::{AskSettings, Asker, PromptStyle, ask};
-use engine::ports::{Ports, TargetDatabase, TokenCounts};
+use engine::accounts::Actor;
+use engine::ask::{AskSettings, PromptStyle, ask};
+use engine::ports::{AskPorts, TargetDatabase, TokenCounts};
 use engine::prompt::PROMPT_VERSION;
 use engine::question::{Outcome, Question, Timings};
 use engine::result::ResultSet;
@@ -26,10 +27,10 @@ pub type OpenTarget = Arc<
 /// Asks the engine.
 pub struct EnginePredictor {
     arm: Arm,
-    ports: Ports,
+    ports: AskPorts,
     open: OpenTarget,
     settings: AskSettings,
-    asker: Asker,
+    actor: Actor,
     /// The database of the question before, kept open because most questions are about it.
     opened: Mutex<Option<(PathBuf, Arc<dyn TargetDatabase>)>>,
 }
@@ -39,10 +40,10 @@ impl EnginePredictor {
     /// [`Arm::Plain`] asks with the bare prompt and repairs nothing, whatever `settings` say.
     pub fn new(
         arm: Arm,
-        ports: Ports,
+        ports: AskPorts,
         open: OpenTarget,
         settings: AskSettings,
-        asker: Asker,
+        actor: Actor,
     ) -> Self {
         let settings = match arm {
             Arm::Product => settings,
@@ -57,7 +58,7 @@ impl EnginePredictor {
             ports,
             open,
             settings,
-            asker,
+            actor,
             opened: Mutex::new(None),
         }
     }
@@ -76,7 +77,7 @@ impl EnginePredictor {
 
     async fn outcome(&self, database: &Path, question: &str) -> Result<Outcome, Error> {
         let question = Question::parse(question)?;
-        let ports = Ports {
+        let ports = AskPorts {
             target: self.target(database).await?,
             ..self.ports.clone()
         };
@@ -84,7 +85,7 @@ impl EnginePredictor {
         ask(
             &ports,
             &self.settings,
-            &self.asker,
+            &self.actor,
             &question,
             &(),
             registration,

@@ -1,5 +1,6 @@
 use axum::Json;
 use axum::http::StatusCode;
+use engine::Error;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -14,14 +15,41 @@ pub struct Live {
 /// Whether questions can be answered, and the state of each part.
 #[derive(Serialize, ToSchema)]
 pub struct Ready {
-    /// `ready` or `unavailable`.
+    /// `ready`, `degraded` (questions are answered, something is not as it should be) or `unavailable`.
     status: &'static str,
-    /// `up` or the code of what is wrong.
-    system_store: String,
-    /// `up` or the code of what is wrong.
-    target: String,
-    /// The model that writes SQL.
-    generator: String,
+    /// Users, sessions, questions and the audit trail.
+    system_store: Component,
+    /// The copy of the business data.
+    target: Component,
+    /// The model that writes SQL. It is named, not tried.
+    generator: Component,
+    /// The index of schema, examples and terms.
+    vector_store: Component,
+    /// Rate limits and whatever else is kept for a short time.
+    cache: Component,
+}
+
+/// One part.
+#[derive(Serialize, ToSchema)]
+pub struct Component {
+    /// `up`, `degraded`, `down`, or `off` if it is not in use.
+    state: &'static str,
+    /// The code of what is wrong, or what is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+impl Component {
+    fn new(state: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            state,
+            detail: Some(detail.into()),
+        }
+    }
+
+    fn down(error: &Error) -> Self {
+        Self::new("down", error.code().as_str())
+    }
 }
 
 /// Says that the process is alive.
@@ -30,27 +58,43 @@ pub async fn live() -> Json<Live> {
     Json(Live { status: "alive" })
 }
 
-/// Says whether questions can be answered.
+/// Says whether questions can be answered: 200 while they can, else 503.
 #[utoipa::path(get, path = "/health/ready", tag = "health", responses((status = 200, body = Ready), (status = 503, body = Ready)))]
 pub async fn ready(state: Shared) -> (StatusCode, Json<Ready>) {
     let ports = &state.app.ports;
-    let store = ports.store.user(1).await.map(drop);
-    let target = ports.target.current().await.map(drop);
-    let is_ready = store.is_ok() && target.is_ok();
-    let word = |part: Result<(), engine::Error>| match part {
-        Ok(()) => "up".to_owned(),
-        Err(error) => error.code().as_str().to_owned(),
+    let system_store = match ports.store.user(1).await {
+        Ok(_) => Component {
+            state: "up",
+            detail: None,
+        },
+        Err(error) => Component::down(&error),
+    };
+    let target = match ports.asking.target.current().await {
+        Ok(generation) if generation.provenance().original_changed => {
+            Component::new("degraded", "original_changed")
+        }
+        Ok(_) => Component {
+            state: "up",
+            detail: None,
+        },
+        Err(error) => Component::down(&error),
+    };
+    let status = match (system_store.state, target.state) {
+        ("down", _) | (_, "down") => "unavailable",
+        ("up", "up") => "ready",
+        _ => "degraded",
     };
     let body = Ready {
-        status: if is_ready { "ready" } else { "unavailable" },
-        system_store: word(store),
-        target: word(target),
-        generator: ports.generator.identity().name,
+        status,
+        system_store,
+        target,
+        generator: Component::new("up", ports.asking.generator.identity().name),
+        vector_store: Component::new("off", "schema linking is lexical"),
+        cache: Component::new("up", "in process"),
     };
-    let status = if is_ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
+    let code = match status {
+        "unavailable" => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::OK,
     };
-    (status, Json(body))
+    (code, Json(body))
 }

@@ -1,7 +1,20 @@
 //! One file per resource.
 
+pub mod api_keys;
+pub mod audit_logs;
 pub mod auth;
+pub mod backups;
+pub mod configurations;
+pub mod feedback;
 pub mod health;
+pub mod joining;
+pub mod metrics;
+pub mod ontology;
+pub mod passwords;
+pub mod policies;
+pub mod queries;
 pub mod questions;
+pub mod schema;
 pub mod sql;
 pub mod target;
+pub mod users;

@@ -1,20 +1,23 @@
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
-use engine::accounts::Actor;
-use engine::ask::{Asker, ask};
-use engine::policy::Visibility;
+use std::time::Instant;
+
+use engine::admission::admit;
+use engine::ask::ask;
 use engine::question::{Answer, Outcome, Question};
 use engine::{Code, Error};
 use futures::future::AbortHandle;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::http::Shared;
 use crate::http::auth::{Require, Viewer};
 use crate::http::error::{Failure, Problem};
+use crate::http::extract::JsonBody;
+use crate::http::openapi::{BodyProblems, CallerProblems, RateProblems};
+use crate::http::{Shared, metrics};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"question": "How many customers do we have?"}))]
 pub struct Ask {
     /// The question, in plain language.
     question: String,
@@ -23,25 +26,25 @@ pub struct Ask {
 /// Answers a question from the target database. A caller who goes away stops model and database.
 #[utoipa::path(post, path = "/api/v1/questions", tag = "questions", request_body = Ask, security(("session" = [])), responses(
     (status = 200, body = Answer),
-    (status = 400, body = Problem, content_type = "application/problem+json"),
-    (status = 401, body = Problem, content_type = "application/problem+json"),
+    CallerProblems,
+    BodyProblems,
+    RateProblems,
     (status = 422, body = Problem, content_type = "application/problem+json"),
-    (status = 503, body = Problem, content_type = "application/problem+json"),
+    (status = 502, body = Problem, content_type = "application/problem+json"),
     (status = 504, body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn ask_question(
     state: Shared,
     caller: Require<Viewer>,
-    body: Result<Json<Ask>, JsonRejection>,
+    JsonBody(body): JsonBody<Ask>,
 ) -> Result<Json<Answer>, Failure> {
-    let Json(body) = body?;
     let question = Question::parse(&body.question)?;
-    let asker = asker(caller.actor);
+    admit(&state.app.ports, state.app.questions, &caller.actor).await?;
     answer(async move |registration| {
         ask(
-            &state.app.ports,
+            &state.app.ports.asking,
             &state.app.ask,
-            &asker,
+            &caller.actor,
             &question,
             &(),
             registration,
@@ -49,15 +52,6 @@ pub async fn ask_question(
         .await
     })
     .await
-}
-
-/// Returns the asker of an HTTP request. Rules that hide tables and columns come with `policies`; until then there
-/// are no roles but the administrator's, who sees everything.
-pub fn asker(actor: Actor) -> Asker {
-    Asker {
-        actor,
-        visibility: Visibility::everything(),
-    }
 }
 
 /// Runs a question in a task of its own, so that its outcome is recorded even when the caller goes away; then it is
@@ -76,10 +70,13 @@ where
     }
     let (abort, registration) = AbortHandle::new_pair();
     let _abort = AbortOnDrop(abort);
+    let started = Instant::now();
     let outcome = tokio::spawn(work(registration))
         .await
-        .map_err(|fault| Error::new(Code::Internal, "the question was lost").with_cause(fault))??;
-    match outcome {
+        .map_err(|fault| Error::new(Code::Internal, "the question was lost").with_cause(fault))
+        .flatten();
+    metrics::question(&outcome, started.elapsed());
+    match outcome? {
         Outcome::Answered(answer) => Ok(Json(*answer)),
         Outcome::Refused(refusal) => Err(Failure::refused(*refusal)),
     }

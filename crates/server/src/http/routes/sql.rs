@@ -1,18 +1,22 @@
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
+use engine::admission::admit;
 use engine::ask::run_sql;
 use engine::prompt::GeneratedSql;
 use engine::question::Answer;
+use engine::validation::{self, Validated};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::questions::{answer, asker};
+use super::questions::answer;
 use crate::http::Shared;
 use crate::http::auth::{Analyst, Require};
 use crate::http::error::{Failure, Problem};
+use crate::http::extract::JsonBody;
+use crate::http::openapi::{BodyProblems, CallerProblems, RateProblems};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"sql": "SELECT 1"}))]
 pub struct Execute {
     /// One SELECT.
     sql: String,
@@ -21,22 +25,45 @@ pub struct Execute {
 /// Runs SQL of the caller's own through the same guard, fences and records as a question's.
 #[utoipa::path(post, path = "/api/v1/sql/execute", tag = "sql", request_body = Execute, security(("session" = [])), responses(
     (status = 200, body = Answer),
-    (status = 400, body = Problem, content_type = "application/problem+json"),
-    (status = 401, body = Problem, content_type = "application/problem+json"),
-    (status = 403, body = Problem, content_type = "application/problem+json"),
+    CallerProblems,
+    BodyProblems,
+    RateProblems,
     (status = 422, body = Problem, content_type = "application/problem+json"),
     (status = 504, body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn execute(
     state: Shared,
     caller: Require<Analyst>,
-    body: Result<Json<Execute>, JsonRejection>,
+    JsonBody(body): JsonBody<Execute>,
 ) -> Result<Json<Answer>, Failure> {
-    let Json(body) = body?;
-    let asker = asker(caller.actor);
     let sql = GeneratedSql::new(body.sql);
+    admit(&state.app.ports, state.app.questions, &caller.actor).await?;
     answer(async move |registration| {
-        run_sql(&state.app.ports, &state.app.ask, &asker, &sql, registration).await
+        run_sql(
+            &state.app.ports.asking,
+            &state.app.ask,
+            &caller.actor,
+            &sql,
+            registration,
+        )
+        .await
     })
     .await
+}
+
+/// Looks at SQL as the guard would, without running it: returns what would run, or the refusal.
+#[utoipa::path(post, path = "/api/v1/sql/validate", tag = "sql", request_body = Execute, security(("session" = [])), responses(
+    (status = 200, body = Validated),
+    (status = 422, body = Problem, content_type = "application/problem+json"),
+    CallerProblems,
+    BodyProblems,
+))]
+pub async fn validate(
+    state: Shared,
+    caller: Require<Analyst>,
+    JsonBody(body): JsonBody<Execute>,
+) -> Result<Json<Validated>, Failure> {
+    let sql = GeneratedSql::new(body.sql);
+    let validated = validation::validate(&state.app.ports, &caller.actor, &sql).await?;
+    Ok(Json(validated))
 }

@@ -167,7 +167,8 @@ async fn record(
     action: &'static str,
     changes: serde_json::Value,
 ) -> Result<(), Error> {
-    let audit = AuditEntry::new(Some(caller.actor.user_id), action, "target", changes);
+    let now = state.app.ports.clock.now();
+    let audit = AuditEntry::new(now, Some(caller.actor.user_id), action, "target", changes);
     state.app.ports.store.record(&audit).await
 }
 

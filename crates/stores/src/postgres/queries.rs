@@ -1,0 +1,219 @@
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use engine::accounts::UserId;
+use engine::audit::{AuditEntry, storable};
+use engine::ports::{
+    FinishedQuery, NewQuery, Page, PageRequest, Queries, QueryFilter, QueryRecord, QueryStatus,
+};
+use engine::question::Receipt;
+use engine::{Code, Error};
+use serde_json::json;
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+use sqlx::{Row, query};
+
+use super::PostgresStore;
+use super::rows::{and, and_contains, count, count_of, id, parsed, select, storable_or_none};
+use super::transaction::{WRITING, bind_entry};
+
+/// Expired leases that one transaction of a sweep takes.
+const SWEPT_AT_ONCE: i64 = 200;
+
+/// A question with the rating by the one who asked.
+macro_rules! questions {
+    () => {
+        "id, user_id, question, sql, status, error_code, error_message, result_count, duration_ms, generator, cached,
+         target_fingerprint, receipt, created_at, executed_at, (
+             SELECT rating FROM feedback WHERE feedback.query_id = queries.id AND feedback.user_id = queries.user_id
+         ) AS rating
+         FROM queries"
+    };
+}
+
+#[async_trait]
+impl Queries for PostgresStore {
+    async fn begin_query(&self, query: &NewQuery, audit: &AuditEntry) -> Result<i64, Error> {
+        // Row and entry go in one statement, which is a transaction of its own: every question passes here twice. The
+        // entry's canonical bytes hold the identifier, so that is drawn before.
+        const INSERT: &str = "
+            WITH writing AS MATERIALIZED (
+                SELECT pg_advisory_xact_lock_shared($9)
+            ), asked AS (
+                INSERT INTO queries (id, user_id, question, sql, status, instance_id, lease_until, created_at)
+                SELECT $10, $11, $12, $13, 'pending', $14, $15, $6 FROM writing RETURNING id
+            )
+            INSERT INTO audit_logs (user_id, action, resource, resource_id, changes, timestamp, canonical, hash)
+            SELECT $1, $2, $3, $4, $5, $6, $7, $8 FROM asked";
+        let mut lease = self.pool.take().await?;
+        let draw = sqlx::query("SELECT nextval('queries_id_seq') AS id");
+        let id = lease.only(draw, id).await?;
+        let mut audit = audit.clone();
+        audit.resource_id = audit.resource_id.or(Some(id));
+        let insert = bind_entry(sqlx::query(INSERT), &audit)
+            .bind(WRITING)
+            .bind(id)
+            .bind(query.user_id)
+            .bind(storable_or_none(&query.question))
+            .bind(storable_or_none(&query.sql))
+            .bind(storable(&query.instance_id))
+            .bind(query.lease_until);
+        lease.execute(insert).await?;
+        lease.give_back();
+        Ok(id)
+    }
+
+    async fn finish_query(
+        &self,
+        id: i64,
+        finished: &FinishedQuery,
+        audit: &AuditEntry,
+    ) -> Result<(), Error> {
+        // A question that is no longer pending leaves no row to update, and so no entry.
+        const FINISH: &str = "
+            WITH writing AS MATERIALIZED (
+                SELECT pg_advisory_xact_lock_shared($9)
+            ), finished AS (
+                UPDATE queries SET status = $11, sql = coalesce($12, sql), error_code = $13, error_message = $14,
+                    result_count = $15, duration_ms = $16, generator = $17, cached = $18, target_fingerprint = $19,
+                    receipt = $20, executed_at = $6
+                FROM writing WHERE id = $10 AND status = 'pending' RETURNING id
+            )
+            INSERT INTO audit_logs (user_id, action, resource, resource_id, changes, timestamp, canonical, hash)
+            SELECT $1, $2, $3, $4, $5, $6, $7, $8 FROM finished";
+        let mut audit = audit.clone();
+        audit.resource_id = audit.resource_id.or(Some(id));
+        let status = match finished.error {
+            None => QueryStatus::Success,
+            Some(_) => QueryStatus::Error,
+        };
+        let (error_code, error_message) = finished.error.clone().unzip();
+        let finish = bind_entry(sqlx::query(FINISH), &audit)
+            .bind(WRITING)
+            .bind(id)
+            .bind(status.as_str())
+            .bind(storable_or_none(&finished.sql))
+            .bind(error_code)
+            .bind(storable_or_none(&error_message))
+            .bind(finished.result_count.map(count_of))
+            .bind(count_of(finished.duration_ms))
+            .bind(storable_or_none(&finished.generator))
+            .bind(finished.cached)
+            .bind(storable_or_none(&finished.target_fingerprint))
+            .bind(finished.receipt.as_ref().map(storable_receipt).map(Json));
+        if self.execute(finish).await? == 1 {
+            return Ok(());
+        }
+        Err(Error::new(
+            Code::Interrupted,
+            format!("the question {id} is no longer pending; its answer is withheld"),
+        )
+        .with_hint("ask again"))
+    }
+
+    async fn note_last_query(&self, user_id: UserId, at: DateTime<Utc>) -> Result<(), Error> {
+        // Who finds the row locked has no time to add: the other one is noting it just now.
+        let note = query(
+            "UPDATE users SET last_query_at = $2
+             WHERE id = (
+                 SELECT id FROM users WHERE id = $1 AND (last_query_at IS NULL OR last_query_at <= $3)
+                 FOR NO KEY UPDATE SKIP LOCKED
+             )",
+        )
+        .bind(user_id)
+        .bind(at)
+        .bind(at - TimeDelta::seconds(1));
+        self.execute(note).await.map(drop)
+    }
+
+    async fn query_record(&self, id: i64) -> Result<Option<QueryRecord>, Error> {
+        const FIND: &str = concat!("SELECT ", questions!(), " WHERE id = $1");
+        self.one(query(FIND).bind(id), read).await
+    }
+
+    async fn queries(
+        &self,
+        filter: &QueryFilter,
+        request: PageRequest,
+    ) -> Result<Page<QueryRecord>, Error> {
+        let mut queries = select(questions!());
+        and(&mut queries, "user_id = ", filter.user_id);
+        and(
+            &mut queries,
+            "status = ",
+            filter.status.map(QueryStatus::as_str),
+        );
+        and_contains(&mut queries, &["question", "sql"], filter.search.as_deref());
+        self.page(queries, request, read, |query| query.id).await
+    }
+
+    async fn sweep_expired(&self, now: DateTime<Utc>) -> Result<u64, Error> {
+        let mut swept = 0;
+        loop {
+            let some = self.sweep_some(now).await?;
+            swept += some;
+            if some < SWEPT_AT_ONCE.unsigned_abs() {
+                return Ok(swept);
+            }
+        }
+    }
+}
+
+impl PostgresStore {
+    /// Sweeps [`SWEPT_AT_ONCE`] at most; what another process is sweeping at this moment is left to it.
+    async fn sweep_some(&self, now: DateTime<Utc>) -> Result<u64, Error> {
+        let mut transaction = self.begin().await?;
+        let sweep = query(
+            "UPDATE queries SET status = 'error', error_code = 'interrupted',
+                 error_message = 'the process that answered it went away', executed_at = $1
+             WHERE id IN (
+                 SELECT id FROM queries WHERE status = 'pending' AND lease_until < $1
+                 ORDER BY lease_until LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED
+             )
+             RETURNING id, user_id",
+        )
+        .bind(now)
+        .bind(SWEPT_AT_ONCE);
+        let expired: Vec<(i64, UserId)> = transaction
+            .all(sweep, |row| Ok((id(row)?, row.try_get("user_id")?)))
+            .await?;
+        for (id, user_id) in &expired {
+            let changes = json!({ "error": Code::Interrupted.as_str() });
+            let entry = AuditEntry::new(now, Some(*user_id), "query_failed", "query", changes);
+            transaction.append(&entry.about(*id)).await?;
+        }
+        transaction.commit().await?;
+        Ok(expired.len() as u64)
+    }
+}
+
+/// A receipt as JSONB can hold it.
+fn storable_receipt(receipt: &Receipt) -> Receipt {
+    Receipt {
+        question: storable(&receipt.question),
+        sql: storable(&receipt.sql),
+        ..receipt.clone()
+    }
+}
+
+fn read(row: &PgRow) -> sqlx::Result<QueryRecord> {
+    let rating: Option<i16> = row.try_get("rating")?;
+    let receipt: Option<Json<serde_json::Value>> = row.try_get("receipt")?;
+    Ok(QueryRecord {
+        id: row.try_get("id")?,
+        user_id: row.try_get("user_id")?,
+        question: row.try_get("question")?,
+        sql: row.try_get("sql")?,
+        status: parsed(row, "status", QueryStatus::parse)?,
+        error_code: row.try_get("error_code")?,
+        error_message: row.try_get("error_message")?,
+        result_count: count(row, "result_count")?,
+        duration_ms: count(row, "duration_ms")?,
+        generator: row.try_get("generator")?,
+        cached: row.try_get("cached")?,
+        target_fingerprint: row.try_get("target_fingerprint")?,
+        receipt: receipt.map(|Json(receipt)| receipt),
+        rating: rating.and_then(|rating| u8::try_from(rating).ok()),
+        created_at: row.try_get("created_at")?,
+        executed_at: row.try_get("executed_at")?,
+    })
+}
