@@ -4,9 +4,9 @@
 #   make check                             what must hold before a commit
 #   make build                             target/release/assay
 #   make bench                             speed, in one table
-#   make test-long                         what takes longer: many kills, the HTTP interface tried by a machine
+#   make api-check                         the HTTP interface tried with requests made from its description
 #   make eval [EVAL_DIR=...]               execution accuracy with the local model, beside the bare prompt
-.PHONY: demo test check build bench eval model setup audit test-long clean
+.PHONY: demo test check build bench eval model setup audit api-check test-long clean
 
 ASSAY := target/release/assay
 EVAL_DIR ?= $(wildcard ../shared/eval/dev)
@@ -52,12 +52,13 @@ audit: setup
 	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	@cargo deny check licenses bans sources
 
-# What takes longer than a commit should wait for: fifty kills on each kind of store, and the whole HTTP interface tried
-# with inputs made from its own description.
-test-long: test
-	@KILLS=50 REQUIRE_SERVICES=1 scripts/services run cargo test --release --workspace --test it -- --nocapture faults::
+# The whole HTTP interface, tried by a machine with requests made from its own description.
+api-check: build
 	@scripts/setup api
-	@scripts/api-check $(ASSAY)
+	@scripts/api-check $(ASSAY) $(ARGS)
+
+# Every test, and what takes longer than a commit should wait for.
+test-long: test api-check
 
 clean:
 	@cargo clean

@@ -15,11 +15,8 @@ use crate::store::{Database, Store};
 
 const ASKERS: usize = 16;
 
-/// How often a server is killed on each kind of store; `KILLS` asks for more.
-fn kills() -> usize {
-    let asked = std::env::var("KILLS").ok();
-    asked.map_or(6, |count| count.parse().unwrap())
-}
+/// How often a server is killed on each kind of store.
+const KILLS: usize = 50;
 
 fn client() -> Client {
     Client::builder()
@@ -164,7 +161,7 @@ fn what_was_answered_before_a_kill_is_recorded() {
         let model = ScriptedModel::always("SELECT count(*) FROM customers");
         let heard = Heard::default();
         let mut token = None;
-        for _ in 0..kills() {
+        for _ in 0..KILLS {
             let server = Server::start_on(&fixture, &model, &store);
             // One login is enough: a session outlives the server.
             let token = token.get_or_insert_with(|| log_in(&server));
