@@ -138,8 +138,8 @@ pub trait Users: Send + Sync {
         audit: &AuditEntry,
     ) -> Result<Option<User>, Error>;
 
-    /// Replaces a user's password hash and ends all sessions but the one of `keep_session` (a token hash). Returns
-    /// whether there is such a user.
+    /// Replaces a user's password hash, ends all sessions but the one of `keep_session` (a token hash) and all open
+    /// reset tokens. Returns whether there is such a user.
     async fn set_password(
         &self,
         id: UserId,

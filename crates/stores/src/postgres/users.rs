@@ -269,7 +269,7 @@ fn fields(user: &User) -> Json {
     json!({ "full_name": user.full_name, "role": user.role, "is_active": user.is_active })
 }
 
-/// Replaces a password hash and says whether there is such a user.
+/// Replaces a password hash, ends open reset tokens and says whether there is such a user.
 pub(super) async fn set_password(
     transaction: &mut Transaction,
     id: UserId,
@@ -280,7 +280,15 @@ pub(super) async fn set_password(
         .bind(id)
         .bind(password_hash)
         .bind(at);
-    Ok(transaction.execute(update).await? == 1)
+    if transaction.execute(update).await? != 1 {
+        return Ok(false);
+    }
+    let end = query(
+        "UPDATE password_resets SET ended_at = $2
+         WHERE user_id = $1 AND used_at IS NULL AND ended_at IS NULL",
+    );
+    transaction.execute(end.bind(id).bind(at)).await?;
+    Ok(true)
 }
 
 /// Ends the live sessions of a user, all but the one of `keep`, and returns how many.

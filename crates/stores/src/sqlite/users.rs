@@ -303,7 +303,7 @@ fn fields(user: &User) -> Json {
     json!({ "full_name": user.full_name, "role": user.role, "is_active": user.is_active })
 }
 
-/// Replaces a password hash and says whether there is such a user.
+/// Replaces a password hash, ends open reset tokens and says whether there is such a user.
 pub(super) fn set_password(
     savepoint: &Savepoint<'_>,
     id: UserId,
@@ -315,7 +315,15 @@ pub(super) fn set_password(
         "UPDATE users SET password_hash = ?2, updated_at = ?3 WHERE id = ?1",
         (id, password_hash, text_of(at)),
     )?;
-    Ok(changed == 1)
+    if changed != 1 {
+        return Ok(false);
+    }
+    execute(
+        savepoint,
+        "UPDATE password_resets SET ended_at = ?2 WHERE user_id = ?1 AND used_at IS NULL AND ended_at IS NULL",
+        (id, text_of(at)),
+    )?;
+    Ok(true)
 }
 
 /// Ends the live sessions of a user, all but the one of `keep`, and returns how many.

@@ -38,7 +38,7 @@ macro_rules! suite {
                     a_change_of_a_user_is_recorded_with_before_and_after
                     one_active_administrator_stays
                     deactivation_ends_sessions_and_revokes_keys
-                    a_new_password_ends_the_other_sessions
+                    a_new_password_ends_the_other_sessions_and_open_letters
                     a_reset_token_works_once
                     only_the_latest_live_token_of_an_active_user_resets_a_password
                     an_invitation_becomes_a_user_once

@@ -249,14 +249,21 @@ pub async fn deactivation_ends_sessions_and_revokes_keys(store: Store) {
     assert_eq!((keys[0].id, keys[0].revoked_at), (id, Some(at(0))));
 }
 
-pub async fn a_new_password_ends_the_other_sessions(store: Store) {
+pub async fn a_new_password_ends_the_other_sessions_and_open_letters(store: Store) {
     let ada = ada(&store).await;
     for name in ["this", "other"] {
         log_in(&store, ada, name).await;
     }
+    let wished = entry("password_reset_requested");
+    store
+        .begin_password_reset(ada, "letter", at(60), &wished)
+        .await
+        .unwrap();
     let changed = entry_at("password_changed", 1);
     let outcome = store.set_password(ada, "new", Some("this"), &changed).await;
     assert_eq!(outcome, Ok(true));
+    let whose = store.password_reset_user("letter", at(1)).await;
+    assert_eq!(whose, Ok(None), "a letter from before is good for nothing");
     assert!(is_live(&store, "this").await);
     assert!(!is_live(&store, "other").await);
     let user = store.user(ada).await.unwrap().unwrap();
