@@ -219,9 +219,12 @@ codes! {
     MailFailed "mail_failed" Upstream "The letter could not be handed to the mail server.";
     GeneratorFailed "generator_failed" Upstream "The language model failed.";
     GeneratorGaveNoSql "generator_gave_no_sql" Upstream "The language model's reply holds no SQL.";
+    EmbedderFailed "embedder_failed" Upstream "The embedding model failed.";
     ModelMissing "model_missing" Unavailable "No language model is installed.";
     SystemStoreDown "system_store_down" Unavailable "The system store cannot be reached.";
     BackupFailed "backup_failed" Unavailable "The backup could not be made, read or restored.";
+    VectorStoreDown "vector_store_down" Unavailable "The vector store cannot be reached.";
+    CacheDown "cache_down" Unavailable "The cache or job queue cannot be reached.";
     TargetDisabled "target_disabled" Unavailable "Assay runs without a target database.";
     TargetDatabaseDown "target_database_down" Unavailable "The target database cannot be read.";
     GoldenCopyMismatch "golden_copy_mismatch" Unavailable "The working copy does not agree with what was copied.";

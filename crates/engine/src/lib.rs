@@ -13,6 +13,7 @@ pub mod evaluation;
 pub mod feedback;
 pub mod guard;
 pub mod history;
+pub mod jobs;
 pub mod linking;
 pub mod mend;
 pub mod ontology;

@@ -1,9 +1,13 @@
 //! What the engine needs from the world, as traits, and [`Ports`] that carries them. Each has a suite in the crate of
 //! its implementations.
 
+mod cache;
+mod knowledge;
 mod store;
 
 pub use crate::backups::Backups;
+pub use cache::*;
+pub use knowledge::*;
 pub use store::*;
 
 use std::sync::Arc;
