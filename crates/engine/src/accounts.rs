@@ -10,6 +10,7 @@ pub mod recovery;
 
 mod letters;
 mod secret;
+mod session_cache;
 mod settings;
 mod throttle;
 

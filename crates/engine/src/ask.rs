@@ -3,6 +3,10 @@
 //! Invariant: a question is recorded as `pending` before anything is done for it, and no row leaves before its outcome
 //! and the audit entry for it are committed. If either fails, the answer is withheld.
 
+mod evidence;
+mod knowledge;
+mod reuse;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,17 +17,21 @@ use crate::accounts::Actor;
 use crate::audit::{AuditEntry, storable};
 use crate::error::{Code, Error, Kind};
 use crate::guard::{GuardedSql, guard};
+use crate::known::{KnownTerms, KnownVerified};
 use crate::mend;
-use crate::ontology::{HiddenNames, mentioned};
 use crate::policy::{Role, VisibleSchema};
 use crate::ports::{
-    AskPorts, FinishedQuery, GenerationLimits, Generator, ModelIdentity, NewQuery, Progress,
-    QueryLimits, Step, TargetGeneration, TokenCounts,
+    AskPorts, Begun, Embedding, FinishedQuery, GenerationLimits, Generator, ModelIdentity,
+    NewQuery, Progress, QueryLimits, Situation, Step, StoredValue, TargetGeneration, TokenCounts,
 };
 use crate::prompt::{self, GeneratedSql, Prompt, SendValues};
-use crate::question::{Answer, Outcome, Question, Receipt, Refusal, Timings};
+use crate::question::{Origin, Outcome, Question, Refusal, Timings, UsedQuery};
 use crate::result::ResultSet;
-use crate::words;
+use crate::retrieval::Degradation;
+use crate::verified_queries::exact_match;
+use evidence::evidence;
+use knowledge::{Said, first_prompt, plain_prompt};
+use reuse::Reuse;
 
 /// How questions are answered; the same for every question of one process.
 #[derive(Debug, Clone)]
@@ -38,10 +46,36 @@ pub struct AskSettings {
     pub query: QueryLimits,
     /// Bounds on each generation.
     pub generation: GenerationLimits,
+    /// SQL of verified queries and of questions asked before is reused; off where each answer must be the model's own.
+    pub reuse: bool,
+    /// What is looked up for a question.
+    pub linking: Linking,
     /// Names this process in the system store.
     pub instance_id: String,
     /// After this long a question counts as interrupted.
     pub lease: Duration,
+}
+
+/// What is looked up for a question; each can be left out, to measure what it is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Linking {
+    /// Tables, terms and verified queries near in meaning.
+    pub meaning: bool,
+    /// Stored values that the question mentions.
+    pub values: bool,
+    /// Verified queries and questions asked before, as examples.
+    pub examples: bool,
+}
+
+impl Default for Linking {
+    /// All of it.
+    fn default() -> Self {
+        Self {
+            meaning: true,
+            values: true,
+            examples: true,
+        }
+    }
 }
 
 /// Which prompt is written.
@@ -60,6 +94,8 @@ impl Default for AskSettings {
             style: PromptStyle::Standard,
             max_repairs: 2,
             send_values: SendValues::None,
+            reuse: true,
+            linking: Linking::default(),
             query: QueryLimits::default(),
             generation: GenerationLimits::default(),
             instance_id: "local".into(),
@@ -83,23 +119,37 @@ pub async fn ask(
     cancel: AbortRegistration,
 ) -> Result<Outcome, Error> {
     let started = Instant::now();
-    let query_id = begin(ports, settings, actor, Some(question.as_str()), None).await?;
+    let Begun { id, situation } =
+        begin(ports, settings, actor, Some(question.as_str()), None).await?;
     let mut trace = Trace::default();
-    let work = answer(ports, settings, actor, question, progress, &mut trace);
+    let mut reuse = None;
+    let asked = Asked {
+        ports,
+        settings,
+        situation: &situation,
+        query_id: id,
+        question,
+        progress,
+    };
+    let work = answer(&asked, &mut trace, &mut reuse);
     let result = Abortable::new(work, cancel)
         .await
         .unwrap_or_else(|_| Err(cancelled()));
-    trace.model = Some(ports.generator.identity());
-    finish(
-        ports,
-        actor,
-        query_id,
-        question.as_str(),
-        started,
-        trace,
-        result,
-    )
-    .await
+    if !matches!(trace.origin, Origin::VerifiedQuery { .. }) {
+        trace.model = Some(ports.generator.identity());
+    }
+    let embedding = trace.embedding.clone();
+    let outcome = finish(ports, actor, id, question.as_str(), started, trace, result).await;
+    if let Some(reuse) = reuse {
+        let answered = match &outcome {
+            Ok(Outcome::Answered(answer)) => Some((answer.sql.as_str(), answer.origin)),
+            Ok(Outcome::Refused(_)) | Err(_) => None,
+        };
+        reuse
+            .end(ports, id, question, answered, embedding.as_ref())
+            .await;
+    }
+    outcome
 }
 
 /// Runs SQL of the actor's own, through the same guard, fences and records as a generated one.
@@ -115,7 +165,7 @@ pub async fn run_sql(
     cancel: AbortRegistration,
 ) -> Result<Outcome, Error> {
     let started = Instant::now();
-    let query_id = begin(ports, settings, actor, None, Some(sql.as_str())).await?;
+    let Begun { id, situation } = begin(ports, settings, actor, None, Some(sql.as_str())).await?;
     let mut trace = Trace::default();
     let work = async {
         if actor.role < Role::Analyst {
@@ -124,10 +174,12 @@ pub async fn run_sql(
                 "running SQL of one's own takes the role analyst",
             ));
         }
-        let (target, visible) = look(ports, actor, &mut trace).await?;
+        let Sight { target, visible } = look(ports, &situation, &mut trace).await?;
         trace.sql = Some(sql.as_str().to_owned());
-        let (guarded, rows) =
-            check_and_run(&*target, settings, sql, &visible, &(), &mut trace).await?;
+        let clock = Instant::now();
+        let guarded = guard(sql, &visible);
+        trace.timings.guard += ms(clock);
+        let (guarded, rows) = run(&*target, settings, guarded?, &(), &mut trace).await?;
         Ok(Found {
             guarded,
             rows,
@@ -137,7 +189,23 @@ pub async fn run_sql(
     let result = Abortable::new(work, cancel)
         .await
         .unwrap_or_else(|_| Err(cancelled()));
-    finish(ports, actor, query_id, "", started, trace, result).await
+    finish(ports, actor, id, "", started, trace, result).await
+}
+
+/// A question that was begun.
+struct Asked<'a> {
+    ports: &'a AskPorts,
+    settings: &'a AskSettings,
+    situation: &'a Situation,
+    query_id: i64,
+    question: &'a Question,
+    progress: &'a dyn Progress,
+}
+
+/// What a question looks at, to its end.
+struct Sight {
+    target: Arc<dyn TargetGeneration>,
+    visible: Arc<VisibleSchema>,
 }
 
 /// What is known of a question so far, whether it ends well or not.
@@ -153,6 +221,11 @@ struct Trace {
     prompt_hash: String,
     values_sent: &'static str,
     target_fingerprint: Option<String>,
+    origin: Origin,
+    verified: Vec<UsedQuery>,
+    values: Vec<StoredValue>,
+    degraded: Vec<Degradation>,
+    embedding: Option<Embedding>,
 }
 
 /// What was found, before it is committed.
@@ -168,11 +241,12 @@ async fn begin(
     actor: &Actor,
     question: Option<&str>,
     sql: Option<&str>,
-) -> Result<i64, Error> {
+) -> Result<Begun, Error> {
     let user_id = actor.user_id;
     let now = ports.clock.now();
     let query = NewQuery {
         user_id,
+        role: actor.role,
         question: question.map(str::to_owned),
         sql: sql.map(storable),
         instance_id: settings.instance_id.clone(),
@@ -183,56 +257,62 @@ async fn begin(
     ports.store.begin_query(&query, &audit).await
 }
 
-/// Opens the target and cuts its schema to what the actor may see.
-async fn look(
-    ports: &AskPorts,
-    actor: &Actor,
-    trace: &mut Trace,
-) -> Result<(Arc<dyn TargetGeneration>, Arc<VisibleSchema>), Error> {
+/// Opens the target and cuts its schema to what may be seen.
+async fn look(ports: &AskPorts, situation: &Situation, trace: &mut Trace) -> Result<Sight, Error> {
     let clock = Instant::now();
-    let visibility = ports.store.visibility(actor.role).await?;
     let target = ports.target.current().await?;
-    let visible = VisibleSchema::new(target.schema(), &visibility);
-    trace.target_fingerprint = Some(target.provenance().fingerprint);
+    let visible = ports.known.visible(target.schema(), &situation.visibility);
+    trace.target_fingerprint = Some(target.fingerprint());
     trace.timings.schema += ms(clock);
-    Ok((target, visible))
+    Ok(Sight { target, visible })
 }
 
 async fn answer(
-    ports: &AskPorts,
-    settings: &AskSettings,
-    actor: &Actor,
-    question: &Question,
-    progress: &dyn Progress,
+    asked: &Asked<'_>,
     trace: &mut Trace,
+    reuse: &mut Option<Reuse>,
 ) -> Result<Found, Error> {
+    let Asked {
+        ports,
+        settings,
+        question,
+        progress,
+        ..
+    } = asked;
     progress.step(Step::Understanding);
-    let (target, visible) = look(ports, actor, trace).await?;
-    if visible.tables().is_empty() {
+    let sight = look(ports, asked.situation, trace).await?;
+    if sight.visible.tables().is_empty() {
         return Err(Error::new(
             Code::CannotBeAnswered,
             "the database has no table that may be seen",
         ));
     }
-
-    let clock = Instant::now();
-    let values = values_allowed(&*ports.generator, settings, trace);
     let first = match settings.style {
         PromptStyle::Standard => {
-            let first = prompt::first(question, &visible, values);
-            let (first, terms) = with_terms(ports, first, question, &*target, &visible).await?;
-            trace.terms = terms;
+            let said = said(asked).await?;
+            if let Some(found) = reused(asked, &sight, &said, trace, reuse).await? {
+                return Ok(found);
+            }
+            progress.step(Step::Searching);
+            let clock = Instant::now();
+            let place = reuse.as_ref().map(|reuse| &reuse.place);
+            let first = first_prompt(asked, &sight, &said, place, trace).await;
+            trace.timings.prompt += ms(clock);
             first
         }
-        PromptStyle::Plain => plain_prompt(&*target, question, &visible, values).await?,
+        PromptStyle::Plain => {
+            let values = values_allowed(&*ports.generator, settings, trace);
+            plain_prompt(&*sight.target, question, &sight.visible, values).await?
+        }
     };
-    let mut prompt = first.clone();
-    trace.timings.prompt += ms(clock);
+    let Sight { target, visible } = sight;
+    let mut next: Option<Prompt> = None;
 
     loop {
         progress.step(Step::Generating);
+        let prompt = next.as_ref().unwrap_or(&first);
         let fault = match attempt(
-            ports, settings, &*target, &visible, &prompt, progress, trace,
+            ports, settings, &*target, &visible, prompt, *progress, trace,
         )
         .await
         {
@@ -254,10 +334,95 @@ async fn answer(
         }
         progress.step(Step::Repairing);
         trace.repairs += 1;
-        prompt = match trace.repairs {
+        next = Some(match trace.repairs {
             1 => prompt::repair(&first, trace.sql.as_deref(), &fault),
             _ => prompt::ask_anew(&first, &fault),
-        };
+        });
+    }
+}
+
+/// Reads what people have said about the data, where it has changed since the last question.
+async fn said(asked: &Asked<'_>) -> Result<Said, Error> {
+    let AskPorts { store, known, .. } = asked.ports;
+    let Situation {
+        terms,
+        verified_queries,
+        ..
+    } = asked.situation;
+    let read_terms = async { store.all_terms().await.map(KnownTerms::from) };
+    let read_verified = async { store.approved_queries().await.map(KnownVerified::from) };
+    Ok(Said {
+        terms: known.terms.of(terms, read_terms).await?,
+        verified: known.verified.of(verified_queries, read_verified).await?,
+    })
+}
+
+/// Answers without the model, where a verified query or the semantic cache has the SQL and it still runs.
+async fn reused(
+    asked: &Asked<'_>,
+    sight: &Sight,
+    said: &Said,
+    trace: &mut Trace,
+    reuse: &mut Option<Reuse>,
+) -> Result<Option<Found>, Error> {
+    let Asked {
+        ports,
+        settings,
+        question,
+        progress,
+        ..
+    } = asked;
+    if !settings.reuse {
+        return Ok(None);
+    }
+    let Sight { target, visible } = sight;
+    let (guarded, origin) = match exact_match(question.as_str(), &said.verified.items, visible) {
+        Some((query, guarded)) => {
+            trace.verified = vec![UsedQuery {
+                id: query.id,
+                question: query.question.clone(),
+            }];
+            (Ok(guarded), Origin::VerifiedQuery { id: query.id })
+        }
+        None => {
+            let clock = Instant::now();
+            let place = reuse.insert(Reuse::of(asked, visible));
+            let found = place.find(&*ports.cache, asked.query_id, trace).await;
+            trace.timings.reuse += ms(clock);
+            let Some((sql, origin)) = found else {
+                return Ok(None);
+            };
+            progress.step(Step::Checking);
+            let clock = Instant::now();
+            let guarded = guard(&GeneratedSql::new(sql), visible);
+            trace.timings.guard += ms(clock);
+            (guarded, origin)
+        }
+    };
+    trace.values_sent = "nothing";
+    let ran = match guarded {
+        Ok(guarded) => run(&**target, settings, guarded, *progress, trace).await,
+        Err(fault) => Err(fault),
+    };
+    match ran {
+        Ok((guarded, rows)) => {
+            trace.origin = origin;
+            Ok(Some(Found {
+                guarded,
+                rows,
+                target: Arc::clone(target),
+            }))
+        }
+        // What does not run any more is generated again; what ran out of time would do so again.
+        Err(fault) if fault.code().is_repairable() || fault.code().kind() == Kind::Refused => {
+            if let Some(reuse) = reuse {
+                reuse.forget(&*ports.cache).await;
+            }
+            trace.sql = None;
+            trace.verified.clear();
+            Ok(None)
+        }
+        Err(fault) => Err(fault),
     }
 }
 
@@ -280,44 +445,41 @@ async fn attempt(
     trace.sql = None;
     let sql = GeneratedSql::from_reply(&generation.text)?;
     trace.sql = Some(sql.as_str().to_owned());
-    let sql = match settings.style {
-        PromptStyle::Standard => mended(sql, visible),
-        PromptStyle::Plain => sql,
+
+    progress.step(Step::Checking);
+    let clock = Instant::now();
+    let guarded = match settings.style {
+        PromptStyle::Standard => guard_mended(&sql, visible),
+        PromptStyle::Plain => guard(&sql, visible),
     };
-    check_and_run(target, settings, &sql, visible, progress, trace).await
+    trace.timings.guard += ms(clock);
+    run(target, settings, guarded?, progress, trace).await
 }
 
-/// Corrects the slips that have one certain correction. A text that stays wrong comes back as the model wrote it, so
-/// that the model is told of its own words.
-fn mended(sql: GeneratedSql, visible: &Arc<VisibleSchema>) -> GeneratedSql {
+/// Guards what the model wrote, after correcting the slips that have one certain correction. A text that stays wrong is
+/// refused as the model wrote it, so that the model is told of its own words.
+fn guard_mended(sql: &GeneratedSql, visible: &Arc<VisibleSchema>) -> Result<GuardedSql, Error> {
+    let mut guarded = guard(sql, visible);
     let mut attempt = sql.clone();
-    for _ in 0..mend::MAX_MENDS {
-        let Err(fault) = guard(&attempt, visible) else {
-            return attempt;
-        };
-        let Some(better) = mend::mend(&attempt, &fault) else {
-            return sql;
+    for _ in 1..mend::MAX_MENDS {
+        let Err(fault) = &guarded else { break };
+        let Some(better) = mend::mend(&attempt, fault) else {
+            break;
         };
         attempt = better;
+        guarded = guard(&attempt, visible);
     }
-    sql
+    guarded.or_else(|_| guard(sql, visible))
 }
 
-async fn check_and_run(
+async fn run(
     target: &dyn TargetGeneration,
     settings: &AskSettings,
-    sql: &GeneratedSql,
-    visible: &Arc<VisibleSchema>,
+    guarded: GuardedSql,
     progress: &dyn Progress,
     trace: &mut Trace,
 ) -> Result<(GuardedSql, ResultSet), Error> {
-    progress.step(Step::Checking);
-    let clock = Instant::now();
-    let guarded = guard(sql, visible);
-    trace.timings.guard += ms(clock);
-    let guarded = guarded?;
     trace.sql = Some(guarded.text().to_owned());
-
     progress.step(Step::Running);
     let clock = Instant::now();
     let rows = target.query(&guarded, &settings.query).await;
@@ -339,49 +501,6 @@ fn values_allowed(
     }
 }
 
-/// Adds the terms that the question mentions, as far as they name nothing that the actor may not see.
-async fn with_terms(
-    ports: &AskPorts,
-    first: Prompt,
-    question: &Question,
-    target: &dyn TargetGeneration,
-    visible: &VisibleSchema,
-) -> Result<(Prompt, Vec<String>), Error> {
-    let terms = ports.store.all_terms().await?;
-    let mut told = mentioned(question.as_str(), &terms);
-    if !told.is_empty() {
-        let hidden = HiddenNames::between(target.schema(), visible);
-        told.retain(|term| !hidden.are_in(term.texts()));
-    }
-    Ok(prompt::with_terms(first, &told))
-}
-
-async fn plain_prompt(
-    target: &dyn TargetGeneration,
-    question: &Question,
-    visible: &Arc<VisibleSchema>,
-    values: SendValues,
-) -> Result<Prompt, Error> {
-    let limits = QueryLimits {
-        max_rows: 3,
-        ..QueryLimits::default()
-    };
-    let mut rows = Vec::new();
-    for table in visible.tables() {
-        let sql = format!(
-            "SELECT * FROM {} LIMIT 3",
-            crate::policy::quote_identifier(&table.name)
-        );
-        let guarded = guard(&GeneratedSql::new(sql), visible)?;
-        let mut sample = target.query(&guarded, &limits).await?;
-        if values == SendValues::None {
-            sample.rows.clear();
-        }
-        rows.push(sample);
-    }
-    Ok(prompt::plain(question, visible, &rows))
-}
-
 /// Commits the outcome, then lets it go.
 async fn finish(
     ports: &AskPorts,
@@ -401,7 +520,7 @@ async fn finish(
         result_count: receipt.as_ref().map(|receipt| receipt.row_count),
         duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         generator: trace.model.as_ref().map(|model| model.name.clone()),
-        cached: false,
+        cached: trace.origin.is_cached(),
         target_fingerprint: trace.target_fingerprint.clone(),
         receipt,
     };
@@ -423,7 +542,9 @@ async fn finish(
         .finish_query(query_id, &finished, &audit)
         .await?;
     // The outcome stands; a time that could not be noted withholds no answer.
-    let _ = ports.store.note_last_query(actor.user_id, now).await;
+    if ports.known.is_worth_noting(actor.user_id, now) {
+        let _ = ports.store.note_last_query(actor.user_id, now).await;
+    }
 
     trace.timings.total = ms(started);
     match result {
@@ -448,51 +569,6 @@ async fn finish(
 fn is_about_the_request(error: &Error) -> bool {
     matches!(error.code().kind(), Kind::Refused | Kind::Invalid)
         || error.code() == Code::TargetQueryTimeout
-}
-
-fn evidence(query_id: i64, question: &str, trace: &Trace, found: Found) -> Answer {
-    let Found {
-        guarded,
-        rows,
-        target,
-    } = found;
-    let provenance = target.provenance();
-    let model = trace.model.clone().unwrap_or_else(|| ModelIdentity {
-        name: "none".into(),
-        hash: String::new(),
-        is_remote: false,
-    });
-    let receipt = Receipt {
-        question: question.to_owned(),
-        sql: guarded.text().to_owned(),
-        copy_fingerprint: provenance.fingerprint,
-        schema_fingerprint: target.schema().fingerprint(),
-        visible_schema_hash: guarded.visible().hash().to_owned(),
-        model_hash: model.hash.clone(),
-        prompt_hash: trace.prompt_hash.clone(),
-        row_count: rows.rows.len() as u64,
-        result_hash: rows.hash(),
-    };
-    Answer {
-        query_id,
-        question: question.to_owned(),
-        sql: guarded.text().to_owned(),
-        sentence: words::sentence(&rows),
-        tables: guarded.tables().to_vec(),
-        terms: trace.terms.clone(),
-        columns: rows.columns,
-        rows: rows.rows,
-        truncated: rows.truncated,
-        repairs: trace.repairs,
-        data_as_of: provenance.data_as_of,
-        copied_at: provenance.copied_at,
-        original_changed: provenance.original_changed,
-        model,
-        values_sent: trace.values_sent.to_owned(),
-        timings_ms: trace.timings,
-        tokens: trace.tokens,
-        receipt,
-    }
 }
 
 fn unanswerable(fault: &Error) -> Error {

@@ -113,6 +113,24 @@ impl AuditEntry {
             &self.changes,
         )
     }
+
+    /// Returns [`AuditEntry::canonical`] in two parts, between which the digits of the identifier belong, for a store
+    /// that draws it in the statement that records the entry.
+    pub fn canonical_around_id(&self) -> (Vec<u8>, Vec<u8>) {
+        const ID: &[u8] = b"\"resource_id\":";
+        const NONE: &[u8] = b"null";
+        let unnamed = Self {
+            resource_id: None,
+            ..self.clone()
+        };
+        let mut before = unnamed.canonical();
+        // The last one: only the time and a number come after it, while the changes before it may say anything.
+        let place = before.windows(ID.len()).rposition(|window| window == ID);
+        let place = place.expect("every entry has the field") + ID.len();
+        let after = before[place + NONE.len()..].to_vec();
+        before.truncate(place);
+        (before, after)
+    }
 }
 
 /// Replaces the one character that PostgreSQL's text cannot hold.

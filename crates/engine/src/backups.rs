@@ -63,6 +63,13 @@ pub trait Backups: Send + Sync {
     /// [`crate::Code::BackupFailed`] if the folder cannot be read.
     async fn list(&self) -> Result<Vec<Backup>, Error>;
 
+    /// Removes the oldest backups beyond the count that is kept, which may have been lowered since the newest was made.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Code::BackupFailed`] if the folder cannot be written.
+    async fn retain(&self) -> Result<(), Error>;
+
     /// Restores a backup into a scratch database and compares all of it with its manifest: hash, rows, and the audit
     /// trail with its seals, signed by one of `keys`.
     ///

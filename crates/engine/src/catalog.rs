@@ -7,7 +7,6 @@ use utoipa::ToSchema;
 use crate::accounts::Actor;
 use crate::audit::AuditEntry;
 use crate::error::Error;
-use crate::policy::VisibleSchema;
 use crate::ports::Ports;
 use crate::schema::{Column, ForeignKey, Table, TableKind};
 
@@ -79,7 +78,7 @@ pub struct CatalogKey {
 pub async fn catalog(ports: &Ports, actor: &Actor) -> Result<Catalog, Error> {
     let visibility = ports.asking.store.visibility(actor.role).await?;
     let target = ports.asking.target.current().await?;
-    let visible = VisibleSchema::new(target.schema(), &visibility);
+    let visible = ports.asking.known.visible(target.schema(), &visibility);
     let provenance = target.provenance();
     let changes = json!({ "visible_schema_hash": visible.hash() });
     let now = ports.clock.now();

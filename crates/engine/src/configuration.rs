@@ -176,7 +176,7 @@ pub async fn reveal(
 }
 
 /// Encrypts with the current key every secret that is encrypted with another, and returns how many there were. Each is
-/// a change of its own, so a run that was cut off can be repeated.
+/// a change of its own, so a run that was cut off can be repeated, and two at once do the work once.
 ///
 /// # Errors
 ///
@@ -188,20 +188,12 @@ pub async fn rotate_keys(ports: &Ports, keys: &KeyRing, actor: &Actor) -> Result
             continue;
         }
         let value = keys.decrypt(place(&stored.key), &stored.value)?;
-        // Whoever set it anew meanwhile did so with the current key.
-        let now = ports.store.configuration(&stored.key).await?;
-        if now.is_none_or(|now| now.value != stored.value) {
-            continue;
-        }
-        let again = NewConfiguration {
-            value: keys.encrypt(place(&stored.key), &value, &ports.random.bytes())?,
-            key: stored.key,
-            description: None,
-            is_secret: true,
-        };
-        let audit = entry(ports, actor, "secret_re_encrypted", &again.key);
-        ports.store.set_configuration(&again, &audit).await?;
-        count += 1;
+        let again = keys.encrypt(place(&stored.key), &value, &ports.random.bytes())?;
+        let audit = entry(ports, actor, "secret_re_encrypted", &stored.key);
+        // Whoever set it anew meanwhile, or rotates at the same time, did so with the current key.
+        let (key, old) = (&stored.key, &stored.value);
+        let is_replaced = ports.store.replace_secret(key, old, &again, &audit).await?;
+        count += u32::from(is_replaced);
     }
     Ok(count)
 }

@@ -188,6 +188,7 @@ codes! {
     RoleTooLow "role_too_low" Forbidden "The actor's role may not do this.";
     SessionRequired "session_required" Forbidden "An API key may not do this; it takes a session.";
     RegistrationClosed "registration_closed" Forbidden "The policy for new accounts does not let this in.";
+    OwnProposal "own_proposal" Forbidden "Nobody reviews a proposal of their own.";
     CrossSite "cross_site" Forbidden "A page of another site tried to use the session's cookie.";
     NotFound "not_found" NotFound "There is no such thing.";
     QueryNotFound "query_not_found" NotFound "There is no such query, or it belongs to someone else.";
@@ -196,6 +197,7 @@ codes! {
     LastAdmin "last_admin" Conflict "No active administrator would be left.";
     StoreNotEmpty "store_not_empty" Conflict "The system store holds data that would be replaced.";
     BackupsDisabled "backups_disabled" Conflict "No folder for backups is configured.";
+    JobUnavailable "job_unavailable" Conflict "This installation has nothing that this kind of job could do.";
     Conflict "conflict" Conflict "The change clashes with what is there.";
     MethodNotAllowed "method_not_allowed" Invalid "The route does not answer this method.";
     PayloadTooLarge "payload_too_large" Invalid "The body is larger than allowed.";
@@ -222,6 +224,7 @@ codes! {
     EmbedderFailed "embedder_failed" Upstream "The embedding model failed.";
     ModelMissing "model_missing" Unavailable "No language model is installed.";
     SystemStoreDown "system_store_down" Unavailable "The system store cannot be reached.";
+    SystemStoreMismatch "system_store_mismatch" Unavailable "The system store was made by another version of the program.";
     BackupFailed "backup_failed" Unavailable "The backup could not be made, read or restored.";
     VectorStoreDown "vector_store_down" Unavailable "The vector store cannot be reached.";
     CacheDown "cache_down" Unavailable "The cache or job queue cannot be reached.";

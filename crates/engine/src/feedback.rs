@@ -10,9 +10,13 @@ use crate::audit::{AuditEntry, storable};
 use crate::error::{Code, Error};
 use crate::history;
 use crate::ports::{Page, PageRequest, Ports};
+use crate::semantic_cache;
 
 /// The longest comment in characters.
 pub const MAX_COMMENT_CHARS: usize = 4_000;
+
+/// The SQL of an answer with at most this rating is not used again.
+const MAX_BAD: u8 = 2;
 
 /// From 1, wrong or useless, to 5, right and useful.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
@@ -108,7 +112,12 @@ pub async fn rate(
         "comment": feedback.comment,
     });
     let audit = entry(ports, actor, "feedback", changes);
-    ports.store.rate(&feedback, &audit).await
+    let id = ports.store.rate(&feedback, &audit).await?;
+    if rating.stars() <= MAX_BAD {
+        // The rating stands; what could not be forgotten goes with its time.
+        let _ = semantic_cache::reject(&*ports.cache, query.id).await;
+    }
+    Ok(id)
 }
 
 /// Lists what was said about one question that the actor may see, newest first.

@@ -68,6 +68,12 @@ impl GuardedSql {
 /// # Errors
 ///
 /// [`Code::InvalidSql`] and the codes of kind `Refused` that begin with it in [`Code`].
+#[tracing::instrument(
+    name = "engine.guard",
+    target = "assay::trace",
+    level = "debug",
+    skip_all
+)]
 pub fn guard(sql: &GeneratedSql, visible: &Arc<VisibleSchema>) -> Result<GuardedSql, Error> {
     let (text, tables) = accept(sql.as_str(), visible).map_err(|refused| *refused)?;
     Ok(GuardedSql {

@@ -6,12 +6,14 @@ mod acts;
 pub use acts::{ListedPolicy, create, delete, list};
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::linking::Lexicon;
+use crate::prompt::SendValues;
 use crate::schema::{Schema, Table, TableKind};
 
 /// What a person may do. Ordered: each role may do all that the one before may.
@@ -132,6 +134,9 @@ pub struct VisibleSchema {
     by_name: HashMap<String, usize>,
     partly_hidden: BTreeSet<String>,
     hash: String,
+    schema_fingerprint: String,
+    texts: [OnceLock<String>; 3],
+    lexicon: OnceLock<Lexicon>,
 }
 
 impl VisibleSchema {
@@ -198,12 +203,16 @@ impl VisibleSchema {
             }
             hasher.update(b")");
         }
-        hasher.update(schema.fingerprint().as_bytes());
+        let schema_fingerprint = schema.fingerprint();
+        hasher.update(schema_fingerprint.as_bytes());
         Arc::new(Self {
             tables,
             by_name,
             partly_hidden,
             hash: hasher.finalize().to_hex().to_string(),
+            schema_fingerprint,
+            texts: Default::default(),
+            lexicon: OnceLock::new(),
         })
     }
 
@@ -251,6 +260,21 @@ impl VisibleSchema {
     /// Returns the BLAKE3 hash, in hex, of everything that may be named; two actors with the same hash see the same.
     pub fn hash(&self) -> &str {
         &self.hash
+    }
+
+    /// Returns [`Schema::fingerprint`] of the whole schema that this is a part of.
+    pub fn schema_fingerprint(&self) -> &str {
+        &self.schema_fingerprint
+    }
+
+    /// Returns the words of its names, weighed.
+    pub fn lexicon(&self) -> &Lexicon {
+        self.lexicon.get_or_init(|| Lexicon::of(self))
+    }
+
+    /// Returns what `write` writes, which depends on nothing but this schema and `values`; it is written once.
+    pub(crate) fn text(&self, values: SendValues, write: impl FnOnce() -> String) -> &str {
+        self.texts[values as usize].get_or_init(write)
     }
 }
 

@@ -3,11 +3,13 @@
 
 mod cache;
 mod knowledge;
+mod situation;
 mod store;
 
 pub use crate::backups::Backups;
 pub use cache::*;
 pub use knowledge::*;
+pub use situation::*;
 pub use store::*;
 
 use std::sync::Arc;
@@ -21,6 +23,8 @@ use utoipa::ToSchema;
 use crate::accounts::{Email, Password};
 use crate::error::Error;
 use crate::guard::GuardedSql;
+use crate::known::Known;
+use crate::policy::VisibleSchema;
 use crate::prompt::Prompt;
 use crate::question::Provenance;
 use crate::result::ResultSet;
@@ -39,6 +43,10 @@ pub struct Ports {
     pub mailer: Arc<dyn Mailer>,
     /// How often something may be tried.
     pub rate_limits: Arc<dyn RateLimits>,
+    /// What may be forgotten.
+    pub cache: Arc<dyn Cache>,
+    /// Work in the background.
+    pub jobs: Arc<dyn Jobs>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Bytes that nobody can guess.
@@ -54,6 +62,14 @@ pub struct AskPorts {
     pub target: Arc<dyn TargetDatabase>,
     /// The language model.
     pub generator: Arc<dyn Generator>,
+    /// SQL that may be reused, and who is generating it.
+    pub cache: Arc<dyn Cache>,
+    /// Where tables, terms and verified queries are found by meaning.
+    pub vectors: Arc<dyn VectorStore>,
+    /// What turns words into vectors; `None` without a model for it.
+    pub embedder: Option<Arc<dyn Embedder>>,
+    /// What is remembered from question to question; a new one knows nothing.
+    pub known: Arc<Known>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -82,6 +98,8 @@ pub trait Progress: Send + Sync {
 pub enum Step {
     /// Reading what the actor may see.
     Understanding,
+    /// Looking up what the question mentions.
+    Searching,
     /// Waiting for the model.
     Generating,
     /// In the guard.
@@ -117,6 +135,11 @@ pub trait TargetGeneration: Send + Sync {
     /// Returns the schema as read when the copy was made.
     fn schema(&self) -> &Arc<Schema>;
 
+    /// Returns the fingerprint of the copy.
+    fn fingerprint(&self) -> String {
+        self.provenance().fingerprint
+    }
+
     /// Returns where the data came from and how old it is.
     fn provenance(&self) -> Provenance;
 
@@ -128,6 +151,44 @@ pub trait TargetGeneration: Send + Sync {
     /// database's message, [`crate::Code::SqlNotReadOnly`], [`crate::Code::TargetQueryTimeout`],
     /// [`crate::Code::ResultTooLarge`], [`crate::Code::SqlTooComplex`].
     async fn query(&self, sql: &GuardedSql, limits: &QueryLimits) -> Result<ResultSet, Error>;
+
+    /// Returns the stored values that a question mentions, at most `limit`, in columns of `visible` only: what is hidden
+    /// is neither returned nor counted. Without an index it says so; it never waits for one.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Code::TargetDatabaseDown`] if the index cannot be read.
+    async fn find_values(
+        &self,
+        question: &str,
+        visible: &Arc<VisibleSchema>,
+        limit: usize,
+    ) -> Result<FoundValues, Error>;
+
+    /// Returns how the database would run the statement, without running it. What would be refused is refused here too,
+    /// and nothing hidden is named: no index over a hidden column, and no column by which one is searched.
+    ///
+    /// # Errors
+    ///
+    /// As [`TargetGeneration::query`], but for the size of the result.
+    async fn explain(&self, sql: &GuardedSql, limits: &QueryLimits)
+    -> Result<Vec<PlanStep>, Error>;
+}
+
+/// One step of a plan, as the database tells it, with the steps that it is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PlanStep {
+    /// The database's words, such as `SEARCH orders USING INDEX orders_by_day (day=?)`.
+    pub detail: String,
+    /// What is read, by the name that it has in the statement; `None` for a step that reads no table.
+    pub source: Option<String>,
+    /// Rows are found by an index or a key; `false` also for a step that reads all of a table.
+    pub uses_index: bool,
+    /// The index by name, where it has one that may be told.
+    pub index: Option<String>,
+    /// The steps of which this one is made.
+    #[schema(no_recursion)]
+    pub steps: Vec<PlanStep>,
 }
 
 /// Bounds on one statement.
@@ -307,7 +368,7 @@ pub trait RateLimits: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`crate::Code::Internal`] if the count cannot be kept.
+    /// [`crate::Code::CacheDown`] if the count cannot be reached.
     async fn take(
         &self,
         key: &str,
@@ -319,6 +380,6 @@ pub trait RateLimits: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`crate::Code::Internal`] if the count cannot be kept.
+    /// [`crate::Code::CacheDown`] if the count cannot be reached.
     async fn forget(&self, key: &str) -> Result<(), Error>;
 }

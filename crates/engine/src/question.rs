@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::error::{Code, Error};
-use crate::ports::{ModelIdentity, TokenCounts};
+use crate::ports::{ModelIdentity, StoredValue, TokenCounts};
 use crate::result::{ResultColumn, Value};
+use crate::retrieval::Degradation;
 
 /// The longest question in characters.
 pub const MAX_QUESTION_CHARS: usize = 2_000;
@@ -65,7 +66,9 @@ pub struct Provenance {
 pub struct Timings {
     /// Opening the target and cutting the schema to what the actor sees.
     pub schema: f64,
-    /// Writing the prompt.
+    /// Looking for SQL to reuse, and waiting for who is generating it.
+    pub reuse: f64,
+    /// Looking up tables, terms, examples and values, and writing the prompt.
     pub prompt: f64,
     /// Waiting for the model.
     pub generate: f64,
@@ -100,6 +103,46 @@ pub struct Receipt {
     pub result_hash: String,
 }
 
+/// Where the SQL of an answer comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Origin {
+    /// A model wrote it, or the actor did.
+    #[default]
+    Generated,
+    /// A verified query whose question this is; no model was asked.
+    VerifiedQuery {
+        /// Its identifier.
+        id: i64,
+    },
+    /// The SQL of a question asked before; no model was asked.
+    SemanticCache {
+        /// The question was the same but for case and punctuation; `false` if it was put in other words.
+        is_exact: bool,
+    },
+}
+
+impl Origin {
+    /// Returns the origin of SQL that the semantic cache held.
+    pub fn cached(is_exact: bool) -> Self {
+        Origin::SemanticCache { is_exact }
+    }
+
+    /// Says whether no model was asked because the semantic cache held the SQL.
+    pub fn is_cached(self) -> bool {
+        matches!(self, Origin::SemanticCache { .. })
+    }
+}
+
+/// A verified query that an answer rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct UsedQuery {
+    /// Its identifier.
+    pub id: i64,
+    /// Its question.
+    pub question: String,
+}
+
 /// Rows with their evidence.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Answer {
@@ -121,6 +164,14 @@ pub struct Answer {
     pub tables: Vec<String>,
     /// The business terms that the question mentions and the model was told of.
     pub terms: Vec<String>,
+    /// Verified queries that the model was shown, or the one that was run.
+    pub verified_queries: Vec<UsedQuery>,
+    /// Stored values that the question mentions.
+    pub values: Vec<StoredValue>,
+    /// Where the SQL comes from.
+    pub origin: Origin,
+    /// What had to be done without.
+    pub degraded: Vec<Degradation>,
     /// How many repairs were needed.
     pub repairs: u32,
     /// When the original was last changed, RFC 3339 in UTC.

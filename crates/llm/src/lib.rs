@@ -1,5 +1,5 @@
-//! Everything that talks to language models: a local GGUF model in a child process, remote providers, and a scripted
-//! generator for tests, all behind [`engine::ports::Generator`]. Never decides what may run.
+//! Everything that talks to models: local GGUF models in child processes, remote providers, and scripted ones for tests, all
+//! behind [`engine::ports::Generator`] and [`engine::ports::Embedder`]. Never decides what may run.
 
 #[cfg(feature = "gguf")]
 pub mod gguf;

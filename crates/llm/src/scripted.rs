@@ -1,4 +1,6 @@
-//! A generator that says what a test told it to say.
+//! Models for tests: a generator that says what a test told it to say, and an embedder of hashed n-grams.
+
+mod ngrams;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
@@ -9,6 +11,8 @@ use async_trait::async_trait;
 use engine::ports::{Generation, GenerationLimits, Generator, ModelIdentity, TokenCounts};
 use engine::prompt::Prompt;
 use engine::{Code, Error};
+
+pub use ngrams::NgramEmbedder;
 
 /// What to do with one prompt.
 #[derive(Debug, Clone)]

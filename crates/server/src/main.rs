@@ -7,13 +7,17 @@ mod demo_company;
 mod http;
 mod keys;
 mod mailer;
-mod scheduled_backups;
+mod schedule;
 mod sealing;
+mod telemetry;
 mod wire;
+mod worker;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+
+use telemetry::Telemetry;
 
 fn main() -> ExitCode {
     // A worker is started by Assay itself and must see nothing of the user's settings.
@@ -25,23 +29,31 @@ fn main() -> ExitCode {
     }
     let dotenv = dotenvy::dotenv();
     let cli = cli::Cli::parse();
-    cli::start_logging(&cli);
-    if let Err(fault) = dotenv
-        && !fault.not_found()
-    {
-        tracing::warn!(".env cannot be read and is left out: {fault}");
-    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
     {
         Ok(runtime) => runtime,
         Err(fault) => {
-            tracing::error!("the program cannot start its threads: {fault}");
+            eprintln!("error: the program cannot start its threads: {fault}");
             return ExitCode::from(2);
         }
     };
-    let code = runtime.block_on(cli::run(cli));
+    let settings = cli.settings();
+    let (telemetry, started) = {
+        let _runtime = runtime.enter();
+        Telemetry::start(&cli.log_settings(), cli.traces(&settings))
+    };
+    if let Err(fault) = dotenv
+        && !fault.not_found()
+    {
+        tracing::warn!(".env cannot be read and is left out: {fault}");
+    }
+    let code = match started {
+        Ok(()) => runtime.block_on(cli::run(cli, settings)),
+        Err(error) => cli::fail(&error),
+    };
+    telemetry.end();
     // A statement that is being interrupted need not be waited for.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     code

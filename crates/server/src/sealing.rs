@@ -87,13 +87,21 @@ impl Sealer {
         Ok(())
     }
 
-    /// Seals every second, for as long as the server runs. A fault is logged when it begins and when it is over.
-    pub async fn run(mut self) {
+    /// Seals every second until `end`, and then once more. A fault is logged when it begins and when it is over.
+    ///
+    /// What is being sealed when the end comes is sealed to its end: PostgreSQL keeps the lock of a seal that is cut off
+    /// until it notices, and nobody else can seal meanwhile.
+    pub async fn run(mut self, end: impl Future<Output = ()>) {
         let mut every = tokio::time::interval(EVERY);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut fault: Option<Code> = None;
-        loop {
-            every.tick().await;
+        let mut end = std::pin::pin!(end);
+        let mut is_over = false;
+        while !is_over {
+            tokio::select! {
+                _ = every.tick() => {}
+                () = &mut end => is_over = true,
+            }
             match self.seal().await {
                 Ok(()) => {
                     if fault.take().is_some() {

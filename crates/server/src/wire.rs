@@ -1,31 +1,41 @@
-//! The composition root: the only file that names both a port and an implementation.
+//! The composition root: with the files below it the only one that names both a port and an implementation.
 
-use std::path::{Path, PathBuf};
+mod models;
+mod shared;
+
+pub use models::*;
+use shared::{in_process, redis, traced};
+
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use engine::accounts::{AccountSettings, Actor};
 use engine::ask::AskSettings;
-use engine::policy::Role;
+use engine::indexing::IndexWork;
+use engine::jobs::{Job, JobPorts, JobWork, OnJobProgress};
+use engine::policy::{Role, Visibility, VisibleSchema};
 use engine::ports::{
-    Allowance, AskPorts, Backups, Clock, Generation, GenerationLimits, Generator, ModelIdentity,
-    Ports, Random, SystemStore,
+    Allowance, AskPorts, Backups, Clock, Generator, Ports, Random, SystemStore, ValueIndexState,
+    VectorStore,
 };
 use engine::ports::{TargetDatabase, TargetGeneration};
-use engine::prompt::Prompt;
+use engine::verified_queries::ReverifyWork;
 use engine::{Code, Error};
+use stores::chroma::{ChromaSettings, ChromaToken, ChromaVectors};
 use stores::golden_copy::{
     GoldenCopy, GoldenCopySettings, OnProgress, copy_in_cache, prune_copies,
 };
-use stores::memory::MemoryRateLimits;
+use stores::memory::MemoryVectors;
 use stores::postgres::{PostgresBackups, PostgresSettings, PostgresStore};
 use stores::sqlite::{SqliteBackups, SqliteStore};
+use stores::target::values::ValueIndexLimits;
 
 use crate::accounts::BcryptPasswords;
 use crate::config::{
-    BackupSettings, LlmProvider, LlmSettings, PostgresDatabase, Settings, SystemStoreSettings,
-    TargetSource,
+    BackupSettings, PostgresDatabase, Settings, SystemStoreSettings, TargetSource, VectorSettings,
 };
 use crate::{demo_company, mailer};
 
@@ -78,6 +88,8 @@ pub struct App {
     pub questions: Option<Allowance>,
     /// Backups of the system store; `None` when no folder is set for them.
     pub backups: Option<Arc<dyn Backups>>,
+    /// What jobs work on.
+    pub work: JobPorts,
 }
 
 /// Opens everything: the system store, the target (copying it if needed) and the generator, which starts its model at
@@ -111,7 +123,7 @@ pub async fn open_without_model(
 ) -> Result<App, Error> {
     let store = open_store(settings).await?;
     let golden_copy = open_golden_copy(settings, file, progress)?;
-    app(settings, store, Arc::new(NoGenerator), golden_copy)
+    app(settings, store, no_generator(), golden_copy)
 }
 
 /// Opens the system store alone, for what touches neither data nor model.
@@ -121,7 +133,7 @@ pub async fn open_without_model(
 /// [`Code::SystemStoreDown`].
 pub async fn open_store_alone(settings: &Settings) -> Result<App, Error> {
     let store = open_store(settings).await?;
-    app(settings, store, Arc::new(NoGenerator), None)
+    app(settings, store, no_generator(), None)
 }
 
 /// Puts an app together from its parts.
@@ -141,33 +153,80 @@ pub fn app(
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let instance: [u8; 8] = random_bytes();
-    Ok(App {
-        ports: Ports {
-            asking: AskPorts {
-                store: store.clone(),
-                target,
-                generator,
-                clock: clock.clone(),
-            },
-            store,
-            passwords: Arc::new(BcryptPasswords::new()),
-            mailer: mailer::open(&settings.mail, clock.clone())?,
-            rate_limits: Arc::new(MemoryRateLimits::default()),
-            clock,
-            random: Arc::new(SystemRandom),
+    let instance_id = format!("{:016x}", u64::from_be_bytes(instance));
+    let shared = match &settings.redis {
+        Some(redis) => self::redis(redis, &instance_id, clock.clone())?,
+        None => in_process(&instance_id, clock.clone()),
+    };
+    let ports = Ports {
+        asking: AskPorts {
+            store: store.clone(),
+            target,
+            generator,
+            cache: shared.cache.clone(),
+            vectors: self::vectors(settings)?,
+            embedder: embedder(settings)?,
+            known: Arc::default(),
+            clock: clock.clone(),
         },
+        store,
+        passwords: Arc::new(BcryptPasswords::new()),
+        mailer: mailer::open(&settings.mail, clock.clone())?,
+        rate_limits: shared.rate_limits,
+        cache: shared.cache,
+        jobs: shared.jobs,
+        clock,
+        random: Arc::new(SystemRandom),
+    };
+    let backups = backups(settings);
+    let (ports, backups) = match settings.traces {
+        Some(_) => traced(ports, backups),
+        None => (ports, backups),
+    };
+    let has_target = golden_copy.is_some();
+    let work = JobPorts {
+        store: ports.store.clone(),
+        clock: ports.clock.clone(),
+        backups: backups.clone(),
+        old_copies: golden_copy
+            .clone()
+            .map(|copy| Arc::new(OldCopies(copy)) as Arc<dyn JobWork>),
+        keeps_index: settings.keeps_index,
+        index: ports.asking.embedder.clone().map(|embedder| {
+            Arc::new(IndexWork::new(ports.asking.clone(), embedder)) as Arc<dyn JobWork>
+        }),
+        reverify: has_target.then(|| Arc::new(ReverifyWork(ports.clone())) as Arc<dyn JobWork>),
+    };
+    Ok(App {
+        ports,
         ask: AskSettings {
             send_values: settings.llm.send_values,
             query: settings.query,
             generation: settings.generation,
-            instance_id: format!("{:016x}", u64::from_be_bytes(instance)),
+            instance_id,
+            reuse: settings.reuses_sql,
             ..AskSettings::default()
         },
         accounts: settings.auth.accounts.clone(),
         golden_copy,
         questions: settings.questions,
-        backups: backups(settings),
+        backups,
+        work,
     })
+}
+
+/// Deletes old generations of the copy.
+struct OldCopies(Arc<GoldenCopy>);
+
+#[async_trait]
+impl JobWork for OldCopies {
+    async fn run(&self, _: &Job, _: &dyn OnJobProgress) -> Result<Option<String>, Error> {
+        let golden_copy = self.0.clone();
+        tokio::task::spawn_blocking(move || golden_copy.retain())
+            .await
+            .map_err(|fault| Error::new(Code::Internal, "the work was lost").with_cause(fault))??;
+        Ok(None)
+    }
 }
 
 /// Opens the system store, bringing it up to date.
@@ -181,6 +240,34 @@ pub async fn open_store(settings: &Settings) -> Result<Arc<dyn SystemStore>, Err
         SystemStoreSettings::Postgres(postgres) => Ok(Arc::new(
             PostgresStore::open(&postgres_settings(postgres)).await?,
         )),
+    }
+}
+
+/// Opens the store of vectors; Chroma may be down.
+///
+/// # Errors
+///
+/// [`Code::InvalidSetting`] if the address or the token of Chroma cannot be used.
+pub fn vectors(settings: &Settings) -> Result<Arc<dyn VectorStore>, Error> {
+    match &settings.vectors {
+        VectorSettings::Memory { folder } => Ok(Arc::new(MemoryVectors::open(folder))),
+        VectorSettings::Chroma {
+            url,
+            tenant,
+            database,
+            token,
+        } => {
+            let mut chroma = ChromaSettings::new(url);
+            chroma.token = token.as_ref().map(ChromaToken::new);
+            if let Some(tenant) = tenant {
+                chroma.tenant.clone_from(tenant);
+            }
+            if let Some(database) = database {
+                chroma.database.clone_from(database);
+            }
+            let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
+            Ok(Arc::new(ChromaVectors::open(chroma, clock, random)?))
+        }
     }
 }
 
@@ -205,6 +292,8 @@ pub struct Migrations {
     pub pending: Vec<String>,
     /// Applied there and not known here.
     pub unknown: Vec<String>,
+    /// Applied there with another text.
+    pub altered: Vec<String>,
 }
 
 /// Looks at the system store without changing it.
@@ -219,6 +308,7 @@ pub async fn migrations(settings: &Settings) -> Result<Migrations, Error> {
             Migrations {
                 pending: found.pending,
                 unknown: found.unknown,
+                altered: found.altered,
             }
         }
         SystemStoreSettings::Postgres(database) => {
@@ -226,6 +316,7 @@ pub async fn migrations(settings: &Settings) -> Result<Migrations, Error> {
             Migrations {
                 pending: found.pending,
                 unknown: found.unknown,
+                altered: found.altered,
             }
         }
     })
@@ -357,107 +448,29 @@ pub fn golden_copy(
             GoldenCopySettings::new(path.clone(), settings.target.working_copy.clone(), clock)
         }
     };
+    let copy_settings = GoldenCopySettings {
+        value_index: Some(ValueIndexLimits::default()),
+        ..copy_settings
+    };
     GoldenCopy::new(copy_settings).map(|golden_copy| Some(Arc::new(golden_copy)))
 }
 
-/// Opens the generator that is configured; a local one starts its worker at the first question.
-///
-/// # Errors
-///
-/// [`Code::ModelMissing`], [`Code::InvalidModel`], [`Code::InvalidSetting`].
-pub fn generator(settings: &LlmSettings) -> Result<Arc<dyn Generator>, Error> {
-    match &settings.provider {
-        LlmProvider::Gguf { .. } => {
-            gguf(settings).map(|generator| Arc::new(generator) as Arc<dyn Generator>)
+/// Waits until the values of the copy in service are indexed, or until `at_most` has passed. A server answers without
+/// them meanwhile; who asks one question would never have them.
+pub async fn values_indexed(target: &dyn TargetDatabase, at_most: Duration) {
+    let until = tokio::time::Instant::now() + at_most;
+    while tokio::time::Instant::now() < until {
+        let Ok(generation) = target.current().await else {
+            return;
+        };
+        let visible = VisibleSchema::new(generation.schema(), &Visibility::everything());
+        match generation.find_values("", &visible, 1).await {
+            Ok(found) if found.index == ValueIndexState::Building => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            _ => return,
         }
-        LlmProvider::Remote {
-            kind,
-            base_url,
-            model,
-            api_key,
-        } => remote(kind, base_url.as_deref(), model, api_key.as_deref()),
     }
-}
-
-/// Returns the file of the local model that is configured.
-///
-/// # Errors
-///
-/// [`Code::InvalidSetting`] if no cache folder is known.
-pub fn model_file(settings: &LlmSettings) -> Result<llm::pull::ChosenModel, Error> {
-    let model = match &settings.provider {
-        LlmProvider::Gguf { model, .. } => model.as_deref(),
-        LlmProvider::Remote { .. } => None,
-    };
-    Ok(llm::pull::choose(
-        model,
-        &llm::pull::models_dir(&cache_dir(settings)?),
-    ))
-}
-
-/// Returns the cache folder of models and prefix states.
-///
-/// # Errors
-///
-/// [`Code::InvalidSetting`] if none is known.
-pub fn cache_dir(settings: &LlmSettings) -> Result<PathBuf, Error> {
-    settings.cache_dir.clone().ok_or_else(|| {
-        Error::new(
-            Code::InvalidSetting,
-            "there is no home folder to keep models in",
-        )
-        .with_hint("set ASSAY_CACHE_DIR to a folder")
-    })
-}
-
-/// Opens the local model, with everything that the benchmark asks of it besides the port.
-///
-/// # Errors
-///
-/// [`Code::ModelMissing`], [`Code::InvalidModel`], [`Code::InvalidSetting`].
-#[cfg(feature = "gguf")]
-pub fn gguf(settings: &LlmSettings) -> Result<llm::gguf::GgufGenerator, Error> {
-    let file = model_file(settings)?;
-    let mut gguf = llm::gguf::GgufSettings::new(file.path);
-    gguf.pinned_sha256 = file.pinned_sha256;
-    gguf.state_dir = Some(cache_dir(settings)?.join("prefix-states"));
-    if let LlmProvider::Gguf {
-        threads,
-        context_tokens,
-        ..
-    } = &settings.provider
-    {
-        gguf.threads = *threads;
-        gguf.context_tokens = *context_tokens;
-    }
-    llm::gguf::GgufGenerator::open(gguf)
-}
-
-#[cfg(not(feature = "gguf"))]
-fn gguf(_: &LlmSettings) -> Result<NoGenerator, Error> {
-    Err(Error::new(
-        Code::ModelMissing,
-        "this program was built without the local model",
-    )
-    .with_hint("build it with the feature `gguf`, or set LLM_PROVIDER"))
-}
-
-fn remote(
-    kind: &str,
-    base_url: Option<&str>,
-    model: &str,
-    api_key: Option<&str>,
-) -> Result<Arc<dyn Generator>, Error> {
-    use llm::remote::{ApiKey, Provider, RemoteGenerator, RemoteSettings};
-    let provider = if kind == "anthropic" {
-        Provider::Anthropic
-    } else {
-        Provider::OpenAi
-    };
-    let mut remote = RemoteSettings::new(provider, model);
-    remote.base_url = base_url.map(str::to_owned);
-    remote.api_key = api_key.map(ApiKey::new);
-    Ok(Arc::new(RemoteGenerator::new(remote)?))
 }
 
 /// Returns the actor of the command line: whoever may start the program on this machine administers it.
@@ -481,23 +494,5 @@ impl TargetDatabase for NoTarget {
     }
 }
 
-/// Stands where no model is needed.
-struct NoGenerator;
-
-#[async_trait]
-impl Generator for NoGenerator {
-    fn identity(&self) -> ModelIdentity {
-        ModelIdentity {
-            name: "none".into(),
-            hash: String::new(),
-            is_remote: false,
-        }
-    }
-
-    async fn generate(&self, _: &Prompt, _: &GenerationLimits) -> Result<Generation, Error> {
-        Err(Error::new(
-            Code::ModelMissing,
-            "no language model is open here",
-        ))
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -181,7 +181,7 @@ impl BackupFolder {
     }
 
     /// Removes the oldest whole backups of this kind of store beyond the count that is kept.
-    fn retain(&self, _: &FolderLock) -> Result<(), Error> {
+    pub(crate) fn retain(&self, _: &FolderLock) -> Result<(), Error> {
         let ours = self
             .list()?
             .into_iter()

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{
     AccountSettings, Actor, Credential, Email, NewSession, Rotated, Rotation, Secret, User, entry,
-    throttle,
+    session_cache, throttle,
 };
 use crate::error::{Code, Error};
 use crate::ports::Ports;
@@ -168,8 +168,7 @@ pub async fn refresh(
 ///
 /// [`Code::SessionExpired`] if the session is over or its user inactive.
 pub async fn actor_of_session(ports: &Ports, secret: &Secret) -> Result<Actor, Error> {
-    let now = ports.clock.now();
-    let actor = ports.store.session_actor(&secret.hash(), now).await?;
+    let actor = session_cache::actor(ports, &secret.hash()).await?;
     actor.ok_or_else(session_is_over)
 }
 
@@ -181,7 +180,10 @@ pub async fn actor_of_session(ports: &Ports, secret: &Secret) -> Result<Actor, E
 pub async fn log_out(ports: &Ports, actor: &Actor, credential: &Credential) -> Result<(), Error> {
     let secret = credential.session()?;
     let audit = entry(ports, Some(actor.user_id), "logout", "session", json!({}));
-    ports.store.end_session(&secret.hash(), &audit).await
+    let hash = secret.hash();
+    ports.store.end_session(&hash, &audit).await?;
+    session_cache::forget(ports, &hash).await;
+    Ok(())
 }
 
 /// Ends all sessions of the caller, the one shown too. API keys stay.
@@ -194,7 +196,7 @@ pub async fn log_out_everywhere(
     actor: &Actor,
     credential: &Credential,
 ) -> Result<u64, Error> {
-    credential.session()?;
+    let secret = credential.session()?;
     let audit = entry(
         ports,
         Some(actor.user_id),
@@ -203,7 +205,9 @@ pub async fn log_out_everywhere(
         json!({}),
     )
     .about(actor.user_id);
-    ports.store.end_all_sessions(actor.user_id, &audit).await
+    let ended = ports.store.end_all_sessions(actor.user_id, &audit).await?;
+    session_cache::forget(ports, &secret.hash()).await;
+    Ok(ended)
 }
 
 fn session_is_over() -> Error {

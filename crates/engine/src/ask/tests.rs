@@ -7,12 +7,17 @@ use futures::future::AbortHandle;
 
 use super::*;
 use crate::accounts::UserId;
+use crate::doubles::{Remembers, Vectors, WordEmbedder};
 use crate::ontology::{BusinessTerm, Imported, NewTerm, TermChange};
 use crate::policy::{NewPolicy, Policy, Visibility};
 use crate::ports::*;
-use crate::question::Provenance;
+use crate::question::{Answer, Provenance};
 use crate::result::{ResultColumn, Value};
 use crate::schema::{Column, Schema, Table, TableKind};
+use crate::verified_queries::{
+    CheckedQuery, NewVerifiedQuery, Review, VerifiedQuery, VerifiedQueryChange,
+    VerifiedQueryFilter, VerifiedStatus,
+};
 
 /// A world in memory that remembers what was done to it, in order.
 #[derive(Default)]
@@ -22,6 +27,10 @@ struct World {
     prompts: Mutex<Vec<Prompt>>,
     hidden: &'static [&'static str],
     terms: Vec<BusinessTerm>,
+    approved: Vec<VerifiedQuery>,
+    values: Vec<StoredValue>,
+    cache: Arc<Remembers>,
+    vectors: Arc<Vectors>,
     is_remote: bool,
     begin_fails: bool,
     finish_fails: bool,
@@ -57,12 +66,15 @@ fn down() -> Error {
 
 #[async_trait]
 impl Queries for World {
-    async fn begin_query(&self, _: &NewQuery, audit: &AuditEntry) -> Result<i64, Error> {
+    async fn begin_query(&self, query: &NewQuery, audit: &AuditEntry) -> Result<Begun, Error> {
         if self.begin_fails {
             return Err(down());
         }
         self.note(audit.action);
-        Ok(7)
+        Ok(Begun {
+            id: 7,
+            situation: self.situation(query.role).await?,
+        })
     }
     async fn finish_query(
         &self,
@@ -91,6 +103,17 @@ impl Queries for World {
     }
     async fn sweep_expired(&self, _: DateTime<Utc>) -> Result<u64, Error> {
         Ok(0)
+    }
+}
+
+#[async_trait]
+impl Situations for World {
+    async fn situation(&self, _: Role) -> Result<Situation, Error> {
+        Ok(Situation {
+            visibility: Visibility::hiding(self.hidden),
+            terms: Version::stored("terms"),
+            verified_queries: Version::stored("verified queries"),
+        })
     }
 }
 
@@ -141,6 +164,48 @@ impl Ontologies for World {
 }
 
 #[async_trait]
+impl VerifiedQueries for World {
+    async fn propose_query(&self, _: &NewVerifiedQuery, _: &AuditEntry) -> Result<i64, Error> {
+        Err(down())
+    }
+    async fn verified_query(&self, _: i64) -> Result<Option<VerifiedQuery>, Error> {
+        Ok(None)
+    }
+    async fn verified_queries(
+        &self,
+        _: &VerifiedQueryFilter,
+        _: PageRequest,
+    ) -> Result<Page<VerifiedQuery>, Error> {
+        Ok(Page::of(vec![], 1, |query: &VerifiedQuery| query.id))
+    }
+    async fn approved_queries(&self) -> Result<Vec<VerifiedQuery>, Error> {
+        Ok(self.approved.clone())
+    }
+    async fn change_proposal(
+        &self,
+        _: i64,
+        _: &VerifiedQueryChange,
+        _: &AuditEntry,
+    ) -> Result<Option<VerifiedQuery>, Error> {
+        Err(down())
+    }
+    async fn review_query(
+        &self,
+        _: i64,
+        _: &Review,
+        _: &AuditEntry,
+    ) -> Result<Option<VerifiedQuery>, Error> {
+        Err(down())
+    }
+    async fn retire_query(&self, _: i64, _: VerifiedStatus, _: &AuditEntry) -> Result<bool, Error> {
+        Err(down())
+    }
+    async fn note_checks(&self, _: &[CheckedQuery], _: &AuditEntry) -> Result<(), Error> {
+        Err(down())
+    }
+}
+
+#[async_trait]
 impl Generator for World {
     fn identity(&self) -> ModelIdentity {
         ModelIdentity {
@@ -178,6 +243,7 @@ impl Clock for World {
 
 struct People {
     schema: Arc<Schema>,
+    values: Vec<StoredValue>,
 }
 
 impl People {
@@ -205,6 +271,7 @@ impl People {
             schema: Arc::new(Schema {
                 tables: vec![people],
             }),
+            values: vec![],
         }
     }
 }
@@ -214,6 +281,7 @@ impl TargetDatabase for People {
     async fn current(&self) -> Result<Arc<dyn TargetGeneration>, Error> {
         Ok(Arc::new(People {
             schema: Arc::clone(&self.schema),
+            values: self.values.clone(),
         }))
     }
 }
@@ -241,13 +309,35 @@ impl TargetGeneration for People {
             truncated: false,
         })
     }
+    async fn find_values(
+        &self,
+        _: &str,
+        _: &Arc<VisibleSchema>,
+        _: usize,
+    ) -> Result<FoundValues, Error> {
+        Ok(FoundValues {
+            values: self.values.clone(),
+            index: ValueIndexState::Complete,
+            left_out: vec![],
+        })
+    }
+    async fn explain(&self, _: &GuardedSql, _: &QueryLimits) -> Result<Vec<PlanStep>, Error> {
+        Ok(Vec::new())
+    }
 }
 
 fn ports(world: &Arc<World>) -> AskPorts {
     AskPorts {
         store: world.clone(),
-        target: Arc::new(People::new()),
+        target: Arc::new(People {
+            values: world.values.clone(),
+            ..People::new()
+        }),
         generator: world.clone(),
+        cache: world.cache.clone(),
+        vectors: world.vectors.clone(),
+        embedder: Some(Arc::new(WordEmbedder::new("words"))),
+        known: Arc::default(),
         clock: world.clone(),
     }
 }
@@ -504,3 +594,5 @@ fn a_viewer_may_not_run_sql_and_the_attempt_is_recorded() {
     assert_eq!(world.log(), ["query", "query_failed role_too_low"]);
     assert_eq!(answered(attempt(Role::Analyst)).rows.len(), 1);
 }
+
+mod reusing;

@@ -22,6 +22,24 @@ fn canonical_bytes_do_not_depend_on_the_order_of_fields() {
     );
 }
 
+proptest! {
+    #[test]
+    fn an_identifier_fits_between_the_parts_around_it(
+        id in 1..=1_i64 << 53,
+        user_id in prop::option::of(any::<i32>()),
+        key in r#"[a-z":,{}\\]{0,5}(resource_id)?[":null0-9]{0,6}"#,
+        text in r#".{0,5}("resource_id":null|"resource_id":7,)?.{0,5}"#,
+    ) {
+        let changes = json!({ key: text, "resource_id": null });
+        let entry = AuditEntry::new(at(0), user_id.map(i64::from), "query", "query", changes);
+        let (mut bytes, after) = entry.canonical_around_id();
+        bytes.extend(id.to_string().into_bytes());
+        bytes.extend(after);
+        prop_assert_eq!(bytes, entry.clone().about(id).canonical());
+        prop_assert_eq!(entry.clone().about(3).canonical_around_id(), entry.canonical_around_id());
+    }
+}
+
 #[test]
 fn what_no_store_can_hold_is_replaced() {
     let entry = AuditEntry::new(at(0), None, "query", "query", json!({ "a\0": ["x\0y"] }))

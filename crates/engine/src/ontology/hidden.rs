@@ -60,7 +60,7 @@ impl HiddenNames {
         let mut hidden = Self::default();
         if let Ok(target) = ports.target.current().await {
             let schema = target.schema();
-            hidden = Self::between(schema, &VisibleSchema::new(schema, &visibility));
+            hidden = Self::between(schema, &ports.known.visible(schema, &visibility));
         } else {
             for name in visibility.hidden_names() {
                 hidden.names.push(match name.rsplit_once('.') {

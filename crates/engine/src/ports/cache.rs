@@ -13,7 +13,8 @@ use crate::jobs::Job;
 /// Remembers bytes for a while; anything in it may be gone at any time. Shared by all replicas where the implementation
 /// is. Keys are at most 512 bytes, values at most 1 MiB.
 ///
-/// Every method fails with [`crate::Code::CacheDown`] when the cache cannot be reached.
+/// Every method fails with [`crate::Code::CacheDown`] when the cache cannot be reached, and with
+/// [`crate::Code::Internal`] when key or value are longer than that.
 #[async_trait]
 pub trait Cache: Send + Sync {
     /// Returns what was put under this key, unless it expired.
@@ -30,6 +31,9 @@ pub trait Cache: Send + Sync {
 
     /// Forgets a value if it is this one, and returns whether it was: what gives back a claim without taking another's.
     async fn remove_if(&self, key: &str, value: &[u8]) -> Result<bool, Error>;
+
+    /// Waits until there is no value under this key, or until `at_most` has passed.
+    async fn wait_until_absent(&self, key: &str, at_most: Duration) -> Result<(), Error>;
 
     /// Puts a member into a group of values that are read together. The group lives for `ttl` from the last put; beyond
     /// `max_members` those put longest ago go.
@@ -50,6 +54,17 @@ pub trait Cache: Send + Sync {
 
     /// Says whether the cache can be reached.
     async fn ping(&self) -> Result<(), Error>;
+
+    /// Says whether all replicas have what is in here, just now.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Says whether this is a substitute just now: the cache that replicas share is down, and cache, limits and jobs are
+    /// those of this process.
+    fn is_degraded(&self) -> bool {
+        false
+    }
 }
 
 /// A queue of work that may be repeated or lost. A job is delivered at least once: one whose worker falls silent is

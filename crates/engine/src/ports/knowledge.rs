@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::error::{Code, Error};
+use crate::schema::ColumnRef;
 
 /// Turns texts into vectors.
 #[async_trait]
@@ -55,6 +56,12 @@ impl Embedding {
         }
         vector.iter_mut().for_each(|x| *x /= length);
         Ok(Self(vector))
+    }
+
+    /// Takes a vector that was scaled before, number for number; `None` if its length is not 1.
+    pub fn stored(vector: Vec<f32>) -> Option<Self> {
+        let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+        ((length - 1.0).abs() < 1e-3).then_some(Self(vector))
     }
 
     /// Returns the numbers.
@@ -241,4 +248,43 @@ pub enum ValueMatch {
     Folded,
     /// But for a slip of spelling or an ending.
     Fuzzy,
+    /// The words, written as a name is, are a part of the value.
+    Part,
+}
+
+/// What was found of a question's values, and in how much of the data was looked.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct FoundValues {
+    /// The values, the best first.
+    pub values: Vec<StoredValue>,
+    /// What was looked in.
+    pub index: ValueIndexState,
+    /// Visible columns of which, for their size, not every value could be found.
+    #[schema(value_type = Vec<Object>)]
+    pub left_out: Vec<ColumnRef>,
+}
+
+impl FoundValues {
+    /// Nothing was looked in.
+    pub fn without_index(index: ValueIndexState) -> Self {
+        Self {
+            values: Vec::new(),
+            index,
+            left_out: Vec::new(),
+        }
+    }
+}
+
+/// How much of the values there is to look in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ValueIndexState {
+    /// All that can be mentioned.
+    Complete,
+    /// All but some values of large columns.
+    Bounded,
+    /// Nothing yet; the index is being built.
+    Building,
+    /// Nothing: there is no index, or it could not be built.
+    Missing,
 }

@@ -8,10 +8,14 @@
 //!
 //! All methods fail with [`crate::Code::SystemStoreDown`] when the store cannot be reached or gives no usable reply.
 
+mod questions;
+mod verified_queries;
+
+pub use questions::*;
+pub use verified_queries::VerifiedQueries;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use crate::accounts::{
     Actor, ApiKey, Invitation, NewApiKey, NewInvitation, NewSession, NewUser, Rotated, Rotation,
@@ -21,9 +25,10 @@ use crate::audit::{AuditEntry, AuditFilter, AuditRecord, Seal, SealingKey, Store
 use crate::configuration::{Configuration, NewConfiguration};
 use crate::error::Error;
 use crate::feedback::{Feedback, NewFeedback};
+use crate::jobs::Purged;
 use crate::ontology::{BusinessTerm, Imported, NewTerm, TermChange};
 use crate::policy::{NewPolicy, Policy, Role, Visibility};
-use crate::question::Receipt;
+use crate::ports::Situations;
 
 /// Everything in the system store, behind one handle.
 pub trait SystemStore:
@@ -37,9 +42,9 @@ impl<T> SystemStore for T where
 }
 
 /// The part of the system store that a question touches.
-pub trait QuestionStore: Queries + Policies + Ontologies {}
+pub trait QuestionStore: Queries + Situations + Policies + Ontologies + VerifiedQueries {}
 
-impl<T: Queries + Policies + Ontologies> QuestionStore for T {}
+impl<T: Queries + Situations + Policies + Ontologies + VerifiedQueries> QuestionStore for T {}
 
 /// Which part of a listing is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -242,6 +247,11 @@ pub trait Sessions: Send + Sync {
 
     /// Ends all sessions of a user and returns how many were live.
     async fn end_all_sessions(&self, user_id: UserId, audit: &AuditEntry) -> Result<u64, Error>;
+
+    /// Deletes what was over before `before`: sessions with their refresh tokens, refresh tokens of sessions that live,
+    /// invitations, password resets. The counts are added to the entry; where nothing was over there is none. What is
+    /// live, or was over later, is not touched.
+    async fn purge_over(&self, before: DateTime<Utc>, audit: &AuditEntry) -> Result<Purged, Error>;
 }
 
 /// Personal keys for programs.
@@ -268,167 +278,6 @@ pub trait ApiKeys: Send + Sync {
         id: i64,
         audit: &AuditEntry,
     ) -> Result<bool, Error>;
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Questions
-
-/// Questions and what became of them.
-#[async_trait]
-pub trait Queries: Send + Sync {
-    /// Records a question as `pending` and returns its identifier.
-    async fn begin_query(&self, query: &NewQuery, audit: &AuditEntry) -> Result<i64, Error>;
-
-    /// Records the outcome of a pending question.
-    ///
-    /// # Errors
-    ///
-    /// [`crate::Code::Interrupted`] if the question is no longer pending: its answer must be withheld.
-    async fn finish_query(
-        &self,
-        id: i64,
-        finished: &FinishedQuery,
-        audit: &AuditEntry,
-    ) -> Result<(), Error>;
-
-    /// Sets the time of the user's last question, at most once a second for each user.
-    ///
-    /// It stands outside the outcome's transaction because a row that every question of a user changes would make them
-    /// wait for each other, and it takes no entry because the question's own says the same.
-    async fn note_last_query(&self, user_id: UserId, at: DateTime<Utc>) -> Result<(), Error>;
-
-    /// Returns a question as stored.
-    async fn query_record(&self, id: i64) -> Result<Option<QueryRecord>, Error>;
-
-    /// Lists questions.
-    async fn queries(
-        &self,
-        filter: &QueryFilter,
-        page: PageRequest,
-    ) -> Result<Page<QueryRecord>, Error>;
-
-    /// Turns pending questions whose lease ran out before `now` into `error` with `interrupted`, each with an audit
-    /// entry of action `query_failed`; returns how many.
-    async fn sweep_expired(&self, now: DateTime<Utc>) -> Result<u64, Error>;
-}
-
-/// A question about to be recorded.
-#[derive(Debug, Clone)]
-pub struct NewQuery {
-    /// Who asks.
-    pub user_id: UserId,
-    /// The question, or `None` when the actor ran SQL of their own.
-    pub question: Option<String>,
-    /// The SQL, when it is known from the start.
-    pub sql: Option<String>,
-    /// The process that answers it.
-    pub instance_id: String,
-    /// When it counts as interrupted.
-    pub lease_until: DateTime<Utc>,
-}
-
-/// What became of a question.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FinishedQuery {
-    /// The SQL that ran or was refused.
-    pub sql: Option<String>,
-    /// The error's code and message; `None` for success.
-    pub error: Option<(String, String)>,
-    /// The rows returned.
-    pub result_count: Option<u64>,
-    /// From the question to the outcome.
-    pub duration_ms: u64,
-    /// The model's name.
-    pub generator: Option<String>,
-    /// The SQL came from the semantic cache.
-    pub cached: bool,
-    /// The fingerprint of the copy asked.
-    pub target_fingerprint: Option<String>,
-    /// The receipt of an answer.
-    pub receipt: Option<Receipt>,
-}
-
-/// What a question has come to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum QueryStatus {
-    /// Being answered.
-    Pending,
-    /// Answered.
-    Success,
-    /// Refused, failed or interrupted.
-    Error,
-}
-
-impl QueryStatus {
-    /// Returns the status as stored.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            QueryStatus::Pending => "pending",
-            QueryStatus::Success => "success",
-            QueryStatus::Error => "error",
-        }
-    }
-
-    /// Returns the status of this stored name.
-    pub fn parse(text: &str) -> Option<Self> {
-        [
-            QueryStatus::Pending,
-            QueryStatus::Success,
-            QueryStatus::Error,
-        ]
-        .into_iter()
-        .find(|status| status.as_str() == text)
-    }
-}
-
-/// Which questions are wanted; an empty filter wants all.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct QueryFilter {
-    /// Asked by this user.
-    pub user_id: Option<UserId>,
-    /// Of this status.
-    pub status: Option<QueryStatus>,
-    /// Whose question or SQL contains this text, without regard to ASCII case. `%` and `_` stand for themselves.
-    pub search: Option<String>,
-}
-
-/// A question as stored.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct QueryRecord {
-    /// The identifier.
-    pub id: i64,
-    /// Who asked.
-    pub user_id: UserId,
-    /// The question; null when SQL was run as given.
-    pub question: Option<String>,
-    /// The SQL.
-    pub sql: Option<String>,
-    /// What it has come to.
-    pub status: QueryStatus,
-    /// The error's code.
-    pub error_code: Option<String>,
-    /// The error's message.
-    pub error_message: Option<String>,
-    /// The rows returned.
-    pub result_count: Option<u64>,
-    /// From the question to the outcome.
-    pub duration_ms: Option<u64>,
-    /// The model's name.
-    pub generator: Option<String>,
-    /// The SQL came from the semantic cache.
-    pub cached: bool,
-    /// The fingerprint of the copy asked.
-    pub target_fingerprint: Option<String>,
-    /// The receipt.
-    #[schema(value_type = Option<Object>)]
-    pub receipt: Option<serde_json::Value>,
-    /// The rating by the one who asked, from 1 to 5.
-    pub rating: Option<u8>,
-    /// When it was asked.
-    pub created_at: DateTime<Utc>,
-    /// When it came to its outcome.
-    pub executed_at: Option<DateTime<Utc>>,
 }
 
 /// Ratings.
@@ -521,6 +370,16 @@ pub trait Configurations: Send + Sync {
         configuration: &NewConfiguration,
         audit: &AuditEntry,
     ) -> Result<(), Error>;
+
+    /// Puts `new` in the place of a secret value that is still `old`, the same value under another key; `false` if it is
+    /// not, or is no secret any more. Of several at once with one `old`, one succeeds.
+    async fn replace_secret(
+        &self,
+        key: &str,
+        old: &str,
+        new: &str,
+        audit: &AuditEntry,
+    ) -> Result<bool, Error>;
 
     /// Returns an entry.
     async fn configuration(&self, key: &str) -> Result<Option<Configuration>, Error>;

@@ -1,6 +1,6 @@
 //! What business terms add to a prompt.
 
-use super::{Prompt, shorten};
+use super::{Prompt, quoted, shorten};
 use crate::ontology::BusinessTerm;
 
 /// Terms shown at most.
@@ -36,15 +36,6 @@ pub fn with_terms(mut prompt: Prompt, terms: &[&BusinessTerm]) -> (Prompt, Vec<S
         );
     }
     (prompt, used)
-}
-
-/// Writes untrusted text in double quotes; what could end them or the line is escaped.
-fn quoted(text: &str) -> String {
-    let line: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    serde_json::Value::from(line).to_string()
 }
 
 #[cfg(test)]

@@ -189,8 +189,14 @@ mod tests {
     fn local_model() -> Option<(LlamaBackend, LlamaModel)> {
         let named = std::env::var_os("ASSAY_TEST_MODEL").map(PathBuf::from);
         let cache = crate::pull::cache_dir(|name| std::env::var_os(name));
-        let installed =
-            cache.map(|cache| crate::pull::choose(None, &crate::pull::models_dir(&cache)).path);
+        let installed = cache.map(|cache| {
+            crate::pull::choose(
+                crate::pull::Purpose::Generating,
+                None,
+                &crate::pull::models_dir(&cache),
+            )
+            .path
+        });
         let Some(path) = named.or(installed).filter(|path| path.exists()) else {
             let is_required = std::env::var("REQUIRE_SERVICES").is_ok_and(|value| value == "1");
             assert!(

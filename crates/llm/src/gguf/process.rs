@@ -1,11 +1,11 @@
 //! The child process that runs the model, seen from Assay: starting, asking, cancelling, ending.
 
+use std::fmt;
 use std::io;
 use std::process::Stdio;
 use std::time::Duration;
 
-use engine::prompt::Prompt;
-use engine::{Code, Error};
+use engine::Error;
 use tokio::io::BufReader;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
@@ -13,7 +13,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::WorkerCommand;
-use super::protocol::{Order, Reply, Report, WorkerSettings, receive, send, skip_to_preamble};
+use super::protocol::{
+    Order, Outcome, Report, Task, WorkerSettings, receive, send, skip_to_preamble,
+};
 
 /// Loading includes hashing a file of gigabytes when its hash is not noted beside it.
 const START_TIMEOUT: Duration = Duration::from_secs(180);
@@ -53,21 +55,19 @@ impl WorkerProcess {
         command: &WorkerCommand,
         settings: &WorkerSettings,
     ) -> Result<Self, Error> {
+        let kind = settings.kind();
         let mut worker = Self::spawn(command).map_err(|error| {
-            Error::new(Code::GeneratorFailed, "the model worker cannot be started")
+            kind.failed("has a worker that cannot be started")
                 .with_cause(error)
         })?;
         let ready = timeout(START_TIMEOUT, worker.load(settings)).await;
         let failure = match ready {
             Ok(Ok(load_ms)) => {
-                tracing::info!(load_ms, "the local model is loaded");
+                tracing::info!(load_ms, model = %settings.model_path.display(), "a local model is loaded");
                 return Ok(worker);
             }
             Ok(Err(error)) => error,
-            Err(_) => Error::new(
-                Code::GeneratorFailed,
-                "the local model takes too long to load",
-            ),
+            Err(_) => kind.failed("takes too long to load"),
         };
         worker.kill().await;
         Err(failure)
@@ -104,11 +104,10 @@ impl WorkerProcess {
 
     async fn load(&mut self, settings: &WorkerSettings) -> Result<u64, Error> {
         let died = || {
-            Error::new(
-                Code::GeneratorFailed,
-                "the model worker died while loading the model",
-            )
-            .with_hint("the log says why; too little memory is the usual cause")
+            let error = settings
+                .kind()
+                .failed("has a worker that died while loading it");
+            error.with_hint("the log says why; too little memory is the usual cause")
         };
         send(&mut self.orders, &Order::Start(settings.clone()))
             .await
@@ -134,26 +133,16 @@ impl WorkerProcess {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Hands a request over. Its outcome is read with [`Self::outcome`].
-    pub(super) async fn ask(
-        &mut self,
-        id: u64,
-        prompt: Prompt,
-        max_tokens: u32,
-    ) -> Result<(), Broken> {
-        self.order(&Order::Generate {
-            id,
-            prompt,
-            max_tokens,
-        })
-        .await
+    /// Hands a task over. Its outcome is read with [`Self::outcome`].
+    pub(super) async fn ask(&mut self, id: u64, task: Task) -> Result<(), Broken> {
+        self.order(&Order::Work { id, task }).await
     }
 
-    /// Waits for the outcome of a request. May be cancelled and called again.
-    pub(super) async fn outcome(&mut self, wanted: u64) -> Result<Result<Reply, Error>, Broken> {
+    /// Waits for the outcome of a task. May be cancelled and called again.
+    pub(super) async fn outcome(&mut self, wanted: u64) -> Result<Result<Outcome, Error>, Broken> {
         loop {
             match self.reports.recv().await {
-                Some(Report::Done { id, reply }) if id == wanted => return Ok(Ok(reply)),
+                Some(Report::Done { id, outcome }) if id == wanted => return Ok(Ok(outcome)),
                 Some(Report::Failed { id, error }) if id == wanted => return Ok(Err(error.into())),
                 Some(_) => {}
                 None => return Err(self.death().await),
@@ -172,7 +161,7 @@ impl WorkerProcess {
         }
     }
 
-    /// Stops a request that was handed over.
+    /// Stops a task that was handed over.
     ///
     /// # Errors
     ///
@@ -206,11 +195,9 @@ impl Drop for WorkerProcess {
     }
 }
 
-impl From<Broken> for Error {
-    fn from(Broken(cause): Broken) -> Self {
-        Error::new(Code::GeneratorFailed, "the local model crashed")
-            .with_hint("ask again: the model is loaded anew")
-            .with_cause(cause)
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

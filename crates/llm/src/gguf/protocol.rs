@@ -22,14 +22,19 @@ const FRAME_BYTES_AT_MOST: usize = 64 << 20;
 pub(super) enum Order {
     /// Load the model. The first frame, and sent once.
     Start(WorkerSettings),
-    /// Generate a reply. Never sent before the one before it was answered.
-    Generate {
-        id: u64,
-        prompt: Prompt,
-        max_tokens: u32,
-    },
-    /// Stop working on this request; it is still answered, with [`Code::Cancelled`] if it was not finished.
+    /// Do this. Never sent before the one before it was answered.
+    Work { id: u64, task: Task },
+    /// Stop working on this task; it is still answered, with [`Code::Cancelled`] if it was not finished.
     Cancel { id: u64 },
+}
+
+/// What a worker can be told to do, by its role.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) enum Task {
+    /// Generate a reply.
+    Generate { prompt: Prompt, max_tokens: u32 },
+    /// Give each text a vector.
+    Embed { texts: Vec<String> },
 }
 
 /// What a worker needs to know.
@@ -37,12 +42,83 @@ pub(super) enum Order {
 pub(super) struct WorkerSettings {
     pub model_path: PathBuf,
     pub model_sha256: String,
-    pub state_dir: Option<PathBuf>,
     pub threads: u32,
+    pub role: Role,
+}
+
+/// What the model is for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) enum Role {
+    Generator(GeneratorSettings),
+    Embedder(EmbedderSettings),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct GeneratorSettings {
+    pub state_dir: Option<PathBuf>,
     pub context_tokens: u32,
     pub batch_tokens: u32,
     pub state_memory_bytes: u64,
     pub state_disk_bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct EmbedderSettings {
+    /// Tokens of a text; what is longer is cut.
+    pub text_tokens: u32,
+    /// Tokens of all texts that are evaluated together.
+    pub batch_tokens: u32,
+}
+
+impl WorkerSettings {
+    pub(super) fn kind(&self) -> Kind {
+        match self.role {
+            Role::Generator(_) => Kind::Generator,
+            Role::Embedder(_) => Kind::Embedder,
+        }
+    }
+}
+
+/// How failures of a model are worded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Generator,
+    Embedder,
+}
+
+impl Kind {
+    /// An error that says what became of the model.
+    pub(super) fn failed(self, what: &str) -> Error {
+        match self {
+            Kind::Generator => Error::new(Code::GeneratorFailed, format!("the local model {what}")),
+            Kind::Embedder => Error::new(
+                Code::EmbedderFailed,
+                format!("the local embedding model {what}"),
+            ),
+        }
+    }
+
+    /// The process died or has to be ended.
+    pub(super) fn crashed(self, cause: impl std::fmt::Display) -> Error {
+        self.failed("crashed")
+            .with_hint("ask again: the model is loaded anew")
+            .with_cause(cause)
+    }
+
+    /// The queue is full.
+    pub(super) fn busy(self) -> Error {
+        let error = match self {
+            Kind::Generator => Error::new(
+                Code::GeneratorBusy,
+                "too many questions are waiting for the model",
+            ),
+            Kind::Embedder => Error::new(
+                Code::EmbedderFailed,
+                "too many texts are waiting for the embedding model",
+            ),
+        };
+        error.with_hint("ask again in a moment")
+    }
 }
 
 /// From the worker.
@@ -52,10 +128,18 @@ pub(super) enum Report {
     Ready { load_ms: u64 },
     /// The model cannot be loaded; the worker ends.
     Unfit(WireError),
-    /// The reply to a request.
-    Done { id: u64, reply: Reply },
-    /// Why a request has no reply. The worker goes on.
+    /// The outcome of a task.
+    Done { id: u64, outcome: Outcome },
+    /// Why a task has no outcome. The worker goes on.
     Failed { id: u64, error: WireError },
+}
+
+/// What came of a [`Task`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) enum Outcome {
+    Reply(Reply),
+    /// One for each text, in order.
+    Vectors(Vec<Vec<f32>>),
 }
 
 /// A reply with what it cost.

@@ -18,7 +18,7 @@ use llama_cpp_2::token::LlamaToken;
 use super::chat::ChatFormat;
 use super::cpu;
 use super::prefix_states::{DiskStates, Key, MemoryStates};
-use super::protocol::{Reply, Timings, WireTokens, WorkerSettings};
+use super::protocol::{GeneratorSettings, Reply, Timings, WireTokens, WorkerSettings};
 
 /// The build of llama.cpp, part of every key: another build may lay states out differently.
 const LLAMA_BUILD: &str = "llama-cpp-2 0.1.160, llama-cpp-sys-2 0.1.161";
@@ -53,10 +53,11 @@ impl<'m> Session<'m> {
         backend: &LlamaBackend,
         model: &'m LlamaModel,
         settings: &WorkerSettings,
+        role: &GeneratorSettings,
     ) -> Result<Self, Error> {
         let chat = ChatFormat::of(model)?;
-        let context_tokens = settings.context_tokens.min(model.n_ctx_train());
-        let batch_tokens = settings.batch_tokens.clamp(1, context_tokens.max(1));
+        let context_tokens = role.context_tokens.min(model.n_ctx_train());
+        let batch_tokens = role.batch_tokens.clamp(1, context_tokens.max(1));
         let threads = i32::try_from(settings.threads.max(1)).unwrap_or(1);
         let params = LlamaContextParams::default()
             .with_n_ctx(NonZeroU32::new(context_tokens))
@@ -92,8 +93,8 @@ impl<'m> Session<'m> {
             key_base.update(&(part.len() as u64).to_le_bytes());
             key_base.update(part.as_bytes());
         }
-        let disk = settings.state_dir.as_deref().and_then(|folder| {
-            DiskStates::open(folder, settings.state_disk_bytes)
+        let disk = role.state_dir.as_deref().and_then(|folder| {
+            DiskStates::open(folder, role.state_disk_bytes)
                 .inspect_err(|error| tracing::warn!(%error, "prefix states cannot be kept on disk"))
                 .ok()
         });
@@ -105,7 +106,7 @@ impl<'m> Session<'m> {
             batch_tokens: batch_tokens as usize,
             held: Vec::new(),
             key_base,
-            memory: MemoryStates::new(settings.state_memory_bytes),
+            memory: MemoryStates::new(role.state_memory_bytes),
             disk,
             offered: HashSet::new(),
         })

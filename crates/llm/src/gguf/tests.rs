@@ -4,7 +4,12 @@
 use std::io::{Stdin, Stdout};
 use std::time::Duration;
 
-use super::protocol::{Order, PREAMBLE, Report, WireError, WireTokens, read_frame, write_frame};
+use engine::ports::{Embedder, Generation, GenerationLimits, Generator};
+use engine::prompt::Prompt;
+
+use super::protocol::{
+    Order, Outcome, PREAMBLE, Reply, Report, Task, WireError, WireTokens, read_frame, write_frame,
+};
 use super::*;
 
 const ROLE: &str = "ASSAY_TEST_WORKER";
@@ -34,41 +39,64 @@ fn act(orders: &mut Stdin, reports: &mut Stdout) {
     while let Some(order) = read_frame(orders).unwrap() {
         match order {
             Order::Start(_) => write_frame(reports, &Report::Ready { load_ms: 0 }).unwrap(),
-            Order::Generate { prompt, .. } if prompt.tail == "crash" => std::process::abort(),
-            Order::Generate { prompt, .. } if matches!(prompt.tail.as_str(), "slow" | "deaf") => {
+            Order::Work { id, task } => match said(&task) {
+                "crash" => std::process::abort(),
                 // Only a cancel ends the slow one; the deaf one does not hear it.
-                let next = read_frame(orders).unwrap();
-                if let Some(Order::Cancel { id }) = next
-                    && prompt.tail == "slow"
-                {
-                    let error = WireError::from(Error::new(Code::Cancelled, "cancelled"));
-                    write_frame(reports, &Report::Failed { id, error }).unwrap();
+                behaviour @ ("slow" | "deaf") => {
+                    let next = read_frame(orders).unwrap();
+                    if let Some(Order::Cancel { id }) = next
+                        && behaviour == "slow"
+                    {
+                        let error = WireError::from(Error::new(Code::Cancelled, "cancelled"));
+                        write_frame(reports, &Report::Failed { id, error }).unwrap();
+                    }
                 }
-            }
-            Order::Generate { id, prompt, .. } => {
-                let text = if prompt.tail == "variables" {
-                    let names = std::env::vars().map(|(name, _)| name);
-                    names.collect::<Vec<_>>().join(" ")
-                } else {
-                    format!("you said {}", prompt.tail)
-                };
-                let tokens = WireTokens {
-                    prompt: 4,
-                    prompt_reused: 3,
-                    prompt_prefix: 2,
-                    generated: 1,
-                };
-                let reply = Reply {
-                    text,
-                    is_complete: true,
-                    tokens,
-                    timings: Timings::default(),
-                };
-                write_frame(reports, &Report::Done { id, reply }).unwrap();
-            }
+                _ => {
+                    let outcome = outcome(&task);
+                    write_frame(reports, &Report::Done { id, outcome }).unwrap();
+                }
+            },
             Order::Cancel { .. } => {}
         }
     }
+}
+
+/// What a task says, which decides how it is done: the question, or the first text.
+fn said(task: &Task) -> &str {
+    match task {
+        Task::Generate { prompt, .. } => &prompt.tail,
+        Task::Embed { texts } => &texts[0],
+    }
+}
+
+fn outcome(task: &Task) -> Outcome {
+    let text = match task {
+        // The direction of a vector tells how long the text was.
+        Task::Embed { texts } => {
+            let vector = |text: &String| vec![1.0, text.len() as f32];
+            return Outcome::Vectors(match said(task) {
+                "too few" => Vec::new(),
+                _ => texts.iter().map(vector).collect(),
+            });
+        }
+        Task::Generate { prompt, .. } if prompt.tail == "variables" => {
+            let names = std::env::vars().map(|(name, _)| name);
+            names.collect::<Vec<_>>().join(" ")
+        }
+        Task::Generate { prompt, .. } => format!("you said {}", prompt.tail),
+    };
+    let tokens = WireTokens {
+        prompt: 4,
+        prompt_reused: 3,
+        prompt_prefix: 2,
+        generated: 1,
+    };
+    Outcome::Reply(Reply {
+        text,
+        is_complete: true,
+        tokens,
+        timings: Timings::default(),
+    })
 }
 
 fn command(role: &str) -> WorkerCommand {
@@ -86,14 +114,32 @@ fn command(role: &str) -> WorkerCommand {
     }
 }
 
-/// A generator with a worker of this role, and the folder of its file, which is no more than a header.
-fn generator(role: &str, queue_limit: usize) -> (GgufGenerator, tempfile::TempDir) {
+fn model_file() -> (PathBuf, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.gguf");
     let mut header = b"GGUF".to_vec();
     header.extend(3_u32.to_le_bytes());
     header.extend([0; 16]);
     std::fs::write(&path, header).unwrap();
+    (path, folder)
+}
+
+/// An embedder with a worker of this role, and the folder of its file.
+fn embedder(role: &str, queue_limit: usize) -> (GgufEmbedder, tempfile::TempDir) {
+    let (path, folder) = model_file();
+    let mut settings = GgufEmbedderSettings::new(path);
+    settings.worker = Some(command(role));
+    settings.queue_limit = queue_limit;
+    (GgufEmbedder::open(settings).unwrap(), folder)
+}
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+/// A generator with a worker of this role, and the folder of its file, which is no more than a header.
+fn generator(role: &str, queue_limit: usize) -> (GgufGenerator, tempfile::TempDir) {
+    let (path, folder) = model_file();
     let mut settings = GgufSettings::new(path);
     settings.worker = Some(command(role));
     settings.queue_limit = queue_limit;
@@ -299,4 +345,94 @@ async fn a_program_that_is_no_worker_is_an_error() {
         ask(&generator, "hello").await.unwrap_err().code(),
         Code::GeneratorFailed
     );
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The embedder
+
+#[tokio::test]
+async fn an_embedder_crash_costs_one_call() {
+    let (embedder, _folder) = embedder("fake", 0);
+    embedder.warm().await.unwrap();
+    let first = embedder.worker_id().unwrap();
+    let error = embedder.embed(&texts(&["crash"])).await.unwrap_err();
+    assert_eq!(error.code(), Code::EmbedderFailed);
+    assert_eq!(embedder.embed(&texts(&["a", "b"])).await.unwrap().len(), 2);
+    assert_ne!(embedder.worker_id().unwrap(), first);
+}
+
+#[tokio::test]
+async fn a_model_that_cannot_embed_is_an_error_every_time() {
+    let (embedder, _folder) = embedder("unfit", 0);
+    for _ in 0..2 {
+        let error = embedder.embed(&texts(&["a"])).await.unwrap_err();
+        assert_eq!(error.code(), Code::InvalidModel);
+    }
+    assert_eq!(embedder.worker_id(), None);
+}
+
+#[tokio::test]
+async fn a_full_queue_of_texts_is_refused_and_a_dropped_call_gives_its_place_back() {
+    let (embedder, _folder) = embedder("fake", 0);
+    embedder.warm().await.unwrap();
+    let worker = embedder.worker_id();
+    let slow = texts(&["slow"]);
+    let mut slow = embedder.embed(&slow);
+    assert!(futures::poll!(slow.as_mut()).is_pending());
+    let error = embedder.embed(&texts(&["a"])).await.unwrap_err();
+    assert_eq!(error.code(), Code::EmbedderFailed);
+    assert!(error.hint().is_some());
+    drop(slow);
+    assert!(embedder.embed(&texts(&["a"])).await.is_ok());
+    assert_eq!(embedder.worker_id(), worker, "it was cancelled, not killed");
+}
+
+#[tokio::test]
+async fn a_question_does_not_wait_for_a_whole_index() {
+    let (embedder, _folder) = embedder("fake", 1);
+    embedder.warm().await.unwrap();
+    let many: Vec<String> = (0..6400).map(|number| format!("text {number}")).collect();
+    let one = texts(&["a question"]);
+    let mut index = embedder.embed(&many);
+    assert!(
+        futures::poll!(index.as_mut()).is_pending(),
+        "it has its turn"
+    );
+    tokio::select! {
+        biased;
+        vectors = embedder.embed(&one) => assert_eq!(vectors.unwrap().len(), 1),
+        _ = &mut index => panic!("a hundred turns came before the question's"),
+    }
+    let vectors = index.await.unwrap();
+    let expected = |text: &String| 1.0 / (1.0 + (text.len() as f32).powi(2)).sqrt();
+    assert_eq!(vectors.len(), many.len());
+    for (text, vector) in many.iter().zip(&vectors) {
+        assert!(
+            (vector.as_slice()[0] - expected(text)).abs() < 1e-6,
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_leaves_texts_out_is_found_out() {
+    let (embedder, _folder) = embedder("fake", 0);
+    let error = embedder.embed(&texts(&["too few", "b"])).await.unwrap_err();
+    assert_eq!(error.code(), Code::EmbedderFailed);
+}
+
+#[tokio::test]
+async fn nothing_to_embed_starts_nothing() {
+    let (embedder, _folder) = embedder("fake", 0);
+    assert!(embedder.embed(&[]).await.unwrap().is_empty());
+    assert_eq!(embedder.worker_id(), None);
+}
+
+#[test]
+fn a_missing_embedding_model_says_what_to_do() {
+    let missing = GgufEmbedder::open(GgufEmbedderSettings::new("no/such.gguf"));
+    let error = missing.err().unwrap();
+    assert_eq!(error.code(), Code::ModelMissing);
+    let hint = error.hint().unwrap();
+    assert!(hint.contains("assay model pull") && hint.contains("EMBEDDING_MODEL"));
 }

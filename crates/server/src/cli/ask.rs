@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use engine::Error;
 use engine::ask::ask;
@@ -25,6 +26,9 @@ pub struct Args {
     json: bool,
 }
 
+/// How long one question waits for the values of a file to be indexed, which is done once for each file.
+const VALUES_AT_MOST: Duration = Duration::from_secs(5);
+
 pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
     let question = Question::parse(&args.question.join(" "))?;
     let app = {
@@ -35,6 +39,7 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
         .await?
     };
     let actor = super::local_actor(&app, settings).await?;
+    wire::values_indexed(&*app.ports.asking.target, VALUES_AT_MOST).await;
     let outcome = {
         let spinner = StepSpinner::start();
         ask(

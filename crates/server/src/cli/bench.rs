@@ -1,8 +1,13 @@
 //! `assay bench`: what the parts of Assay cost on this machine, each beside something known, measured in the same run.
 
 mod copying;
+mod embedding;
+mod linking;
 mod queries;
 mod serving;
+mod trail;
+mod values;
+mod vectors;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,7 +30,7 @@ pub struct Args {
     /// Orders of the file that is copied; the default makes 1 GB
     #[arg(long, value_name = "N", default_value_t = 1_620_000)]
     orders: u64,
-    /// Leave out the language model
+    /// Leave out the language model and the embedding model
     #[arg(long)]
     no_model: bool,
     /// An empty PostgreSQL database to measure on as a superuser
@@ -36,9 +41,24 @@ pub struct Args {
         hide_env_values = true
     )]
     postgres: Option<String>,
+    /// An evaluation set whose questions are linked to tables, as `make eval` takes it
+    #[arg(long, value_name = "DIR")]
+    eval_dir: Option<PathBuf>,
+    /// Measure schema linking only
+    #[arg(long, requires = "eval_dir")]
+    only_linking: bool,
+    /// A Chroma to measure on
+    #[arg(long, env = "TEST_CHROMA_URL", value_name = "URL")]
+    chroma: Option<String>,
     /// Measure the server only
     #[arg(long)]
     only_server: bool,
+    /// Measure the search of vectors only
+    #[arg(long, conflicts_with = "only_server")]
+    only_vectors: bool,
+    /// Measure the embedding model only
+    #[arg(long, conflicts_with_all = ["only_server", "no_model"])]
+    only_embedding: bool,
 }
 
 /// One figure: what was measured, the figure, and what it is compared with.
@@ -61,6 +81,10 @@ impl Figure {
 /// Runs the command. Figures are drawn as one table at the end; what is being measured is told meanwhile.
 pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
     let begun = Instant::now();
+    if args.only_embedding {
+        draw(&embedding::figures(settings).await?);
+        return Ok(ExitCode::SUCCESS);
+    }
     let parent = args.dir.clone().unwrap_or_else(std::env::temp_dir);
     std::fs::create_dir_all(&parent).map_err(failed)?;
     let folder = tempfile::Builder::new()
@@ -68,17 +92,33 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
         .tempdir_in(&parent)
         .map_err(failed)?;
 
+    if args.only_vectors {
+        draw(&vectors::figures(folder.path(), args.chroma.as_deref(), settings).await?);
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut figures = Vec::new();
+    if args.only_linking {
+        let set = args.eval_dir.as_deref().unwrap_or(Path::new(""));
+        draw(&linking::figures(set).await?);
+        return Ok(ExitCode::SUCCESS);
+    }
     if !args.only_server {
         figures.extend(copying::figures(folder.path(), args.orders)?);
         figures.extend(queries::schema_figures(folder.path())?);
         figures.extend(queries::statement_figures(folder.path()).await?);
         figures.extend(queries::json_figures(folder.path()).await?);
+        if let Some(set) = &args.eval_dir {
+            figures.extend(linking::figures(set).await?);
+        }
+        figures.extend(vectors::figures(folder.path(), args.chroma.as_deref(), settings).await?);
+        figures.extend(values::figures(folder.path()).await?);
     }
     figures.extend(serving::figures(folder.path(), args.postgres.as_deref()).await?);
     if !args.no_model && !args.only_server {
         output::say("the language model");
         figures.extend(model_figures(folder.path(), settings).await?);
+        output::say("the embedding model");
+        figures.extend(embedding::figures(settings).await?);
     }
     draw(&figures);
     output::say(&format!(
@@ -156,7 +196,7 @@ async fn model_figures(folder: &Path, settings: &Settings) -> Result<Vec<Figure>
         "How many customers are there in each country?",
         "Which five products were ordered most often in 2025?",
     ] {
-        let prompt = prompt::first(&Question::parse(question)?, &visible, SendValues::All);
+        let prompt = prompt::first(&Question::parse(question)?, &visible, SendValues::All, &[]);
         measured.push(
             generator
                 .generate_measured(&prompt, &GenerationLimits::default())

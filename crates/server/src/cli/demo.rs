@@ -122,7 +122,7 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
             password.display()
         ));
     }
-    super::serve::serve(&settings, app).await
+    super::serve::serve(&settings, app, &super::serve::Args::default()).await
 }
 
 fn generate(path: &Path, options: &DemoOptions) -> Result<(), Error> {

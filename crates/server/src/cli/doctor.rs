@@ -4,11 +4,12 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use engine::ports::{Clock, GenerationLimits, Generator};
 use engine::prompt::Prompt;
 use engine::{Code, Error};
-use stores::postgres::{self, ClientTools, Diagnosis, PostgresStore};
+use stores::postgres::{self, ClientTools, PostgresStore};
+use stores::redis::{RedisServer, RedisSettings};
 
 use super::output::CopyBar;
 use super::steps::{Steps, writable};
@@ -45,6 +46,9 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
             on_postgres(settings, database, &mut steps).await;
         }
     }
+    if let Some(redis) = &settings.redis {
+        steps.take("redis", cache(redis).await);
+    }
     if let Some(backups) = &settings.backups {
         let found = backups.folder.display().to_string();
         let result = writable("BACKUP_DIR", &backups.folder).map(|()| found);
@@ -54,6 +58,7 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
     let generator = model(settings);
     let found = generator.as_ref().map(|(_, found)| found.clone());
     steps.take("model", found.map_err(Clone::clone));
+    steps.take("embedding model", embedding_model(settings));
     if args.generate
         && let Ok((generator, _)) = &generator
     {
@@ -70,7 +75,7 @@ async fn on_postgres(settings: &Settings, database: &PostgresDatabase, steps: &m
     };
     let migrated = migrations(settings).await;
     let is_current = steps.take("system store", migrated).is_some();
-    steps.take("clock", clock(&found));
+    steps.take("clock", clock(found.now, SystemClock.now()));
     if settings.backups.is_some() {
         let tools = ClientTools::find(found.server_version).await;
         let tools = tools.map(|tools| {
@@ -92,10 +97,17 @@ async fn migrations(settings: &Settings) -> Result<String, Error> {
     let found = wire::migrations(settings).await?;
     if let Some(name) = found.unknown.first() {
         return Err(Error::new(
-            Code::SystemStoreDown,
+            Code::SystemStoreMismatch,
             format!("{store} has the migration `{name}`, which this program does not know"),
         )
         .with_hint("it was used by a newer version; run that version"));
+    }
+    if let Some(name) = found.altered.first() {
+        return Err(Error::new(
+            Code::SystemStoreMismatch,
+            format!("the migration `{name}` of {store} has another text than this program's"),
+        )
+        .with_hint("it was made by a development version; back it up and run that version, or begin anew with another DATA_DIR or DATABASE_URL"));
     }
     let is_new = matches!(store, SystemStoreSettings::Sqlite { path } if !path.exists());
     if !found.pending.is_empty() && !is_new {
@@ -112,8 +124,8 @@ async fn migrations(settings: &Settings) -> Result<String, Error> {
     Ok(format!("{store}, up to date"))
 }
 
-fn clock(found: &Diagnosis) -> Result<String, Error> {
-    let skew = (found.now - SystemClock.now()).abs();
+fn clock(theirs: DateTime<Utc>, ours: DateTime<Utc>) -> Result<String, Error> {
+    let skew = (theirs - ours).abs();
     if skew <= MAX_CLOCK_SKEW {
         return Ok("agrees with PostgreSQL's".into());
     }
@@ -131,6 +143,22 @@ fn clock(found: &Diagnosis) -> Result<String, Error> {
 async fn protection(database: &postgres::PostgresSettings) -> Result<String, Error> {
     let store = PostgresStore::open(database).await?;
     Ok(store.protection().await?.summary())
+}
+
+/// Says what holds the cache, rate limits and jobs; one that drops waiting jobs is no fault, but worth knowing.
+async fn cache(settings: &RedisSettings) -> Result<String, Error> {
+    let found = RedisServer::new(settings)?.diagnose().await;
+    let found = found.map_err(|fault| {
+        fault.with_hint("look at REDIS_URL and REDIS_PASSWORD; without it each process has its own cache, rate limits and jobs")
+    })?;
+    let version = &found.version;
+    if found.may_lose_jobs() {
+        let eviction = &found.eviction;
+        return Ok(format!(
+            "version {version}; when full it evicts anything ({eviction}), waiting jobs too: better noeviction or volatile-lru"
+        ));
+    }
+    Ok(format!("version {version}"))
 }
 
 fn target(settings: &Settings) -> Result<String, Error> {
@@ -168,6 +196,22 @@ fn model(settings: &Settings) -> Result<(std::sync::Arc<dyn Generator>, String),
     Ok((generator, found))
 }
 
+/// Without one, questions are answered all the same.
+fn embedding_model(settings: &Settings) -> Result<String, Error> {
+    Ok(match wire::embedder(settings)? {
+        Some(embedder) => {
+            let identity = embedder.identity();
+            let place = if identity.is_remote {
+                "remote"
+            } else {
+                "local"
+            };
+            format!("{}, {place}", identity.name)
+        }
+        None => "none: words are matched by their letters; `assay model pull` fetches one".into(),
+    })
+}
+
 async fn generation(generator: &dyn Generator) -> Result<String, Error> {
     let prompt = Prompt {
         system: "You write SQLite queries. Answer with one SQL query only.".into(),
@@ -185,4 +229,24 @@ async fn generation(generator: &dyn Generator) -> Result<String, Error> {
         "{} tokens in {seconds:.1} s, its start included",
         reply.tokens.generated
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_may_differ_by_seconds_either_way_and_no_more() {
+        let theirs = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        for seconds in [-5, 0, 5] {
+            let ours = theirs + TimeDelta::seconds(seconds);
+            assert!(clock(theirs, ours).is_ok(), "{seconds}");
+        }
+        for seconds in [-90, 6] {
+            let error = clock(theirs, theirs + TimeDelta::seconds(seconds)).unwrap_err();
+            let apart = format!("{} s apart", seconds.abs());
+            assert!(error.message().contains(&apart), "{error}");
+            assert!(error.hint().unwrap().contains("NTP"));
+        }
+    }
 }

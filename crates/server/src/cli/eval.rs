@@ -3,7 +3,7 @@
 
 mod gold;
 mod predict;
-mod questions;
+pub mod questions;
 pub mod record;
 #[cfg(test)]
 mod tests;
@@ -12,6 +12,7 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use engine::evaluation::{judge, orders_rows};
@@ -28,6 +29,9 @@ use gold::run_gold;
 use predict::{EnginePredictor, OpenTarget};
 use questions::{Group, Item};
 use record::{Output, Record, RunSettings};
+
+/// How long the first question over a file waits for its values to be indexed.
+const VALUES_AT_MOST: Duration = Duration::from_secs(60);
 
 /// What to ask, and what to keep of it.
 #[derive(Debug, Clone, clap::Args)]
@@ -53,15 +57,19 @@ pub struct Args {
     /// Ask with the bare prompt too, and compare the two question by question; its lines go to OUT.plain.jsonl
     #[arg(long)]
     pub with_plain: bool,
+    /// Ask also without what is looked up for a question (values, examples, nearness), and compare the two
+    #[arg(long, conflicts_with_all = ["plain", "with_plain"])]
+    pub with_unlinked: bool,
 }
 
 impl Args {
     /// Returns the ways of answering that are to be measured, the one that is reported first first.
     pub fn arms(&self) -> &'static [Arm] {
-        match (self.plain, self.with_plain) {
-            (true, _) => &[Arm::Plain],
-            (false, true) => &[Arm::Product, Arm::Plain],
-            (false, false) => &[Arm::Product],
+        match (self.plain, self.with_plain, self.with_unlinked) {
+            (true, _, _) => &[Arm::Plain],
+            (false, true, _) => &[Arm::Product, Arm::Plain],
+            (false, false, true) => &[Arm::Product, Arm::Unlinked],
+            (false, false, false) => &[Arm::Product],
         }
     }
 }
@@ -72,6 +80,8 @@ impl Args {
 pub enum Arm {
     /// As a user is answered.
     Product,
+    /// As a user is answered, but for what is looked up for a question.
+    Unlinked,
     /// The bare prompt, no repair: the baseline.
     Plain,
 }
@@ -81,6 +91,7 @@ impl Arm {
     pub fn as_str(self) -> &'static str {
         match self {
             Arm::Product => "product",
+            Arm::Unlinked => "unlinked",
             Arm::Plain => "plain",
         }
     }
@@ -172,6 +183,7 @@ fn open_target(settings: &Settings) -> OpenTarget {
             })??;
             let golden_copy = golden_copy
                 .ok_or_else(|| Error::new(Code::TargetDisabled, "there is no target database"))?;
+            wire::values_indexed(&*golden_copy, VALUES_AT_MOST).await;
             Ok(golden_copy as Arc<dyn TargetDatabase>)
         })
     })

@@ -10,6 +10,7 @@ mod doctor;
 mod eval;
 mod eval_report;
 mod import;
+mod index;
 mod init;
 mod migrate;
 mod model;
@@ -21,6 +22,7 @@ mod sql;
 mod steps;
 mod target;
 mod user;
+mod worker;
 
 pub mod model_worker;
 
@@ -32,7 +34,8 @@ use clap::{Parser, Subcommand};
 use engine::accounts::Actor;
 use engine::{Code, Error, Kind};
 
-use crate::config::{EnvVars, Settings};
+use crate::config::{EnvVars, Fault, Settings, TraceSettings};
+use crate::telemetry::LogSettings;
 use crate::wire::App;
 use crate::{accounts, wire};
 
@@ -60,7 +63,11 @@ enum Command {
     /// Generate the demo company, ask a few questions, then serve.
     Demo(demo::Args),
     /// Serve the HTTP interface.
-    Serve,
+    Serve(serve::Args),
+    /// Do the jobs of servers that share a Redis.
+    Worker,
+    /// Bring the index of schema, terms and verified queries up to date.
+    Index(index::Args),
     /// Make everything ready for the first question; may be run again.
     Init(init::Args),
     /// Bring the system store up to date.
@@ -101,8 +108,47 @@ enum Command {
     Doctor(doctor::Args),
 }
 
+impl Cli {
+    /// Reads the settings for the command that was given.
+    ///
+    /// # Errors
+    ///
+    /// Every fault there is.
+    pub fn settings(&self) -> Result<Settings, Vec<Fault>> {
+        let default_data_dir = match &self.command {
+            Command::Demo(_) => Some(Path::new("assay-data")),
+            _ => None,
+        };
+        Settings::read(&self.vars, default_data_dir)
+    }
+
+    /// Logs warnings for commands, what happens for `serve`.
+    pub fn log_settings(&self) -> LogSettings<'_> {
+        LogSettings {
+            default_filter: match self.command {
+                Command::Serve(_) | Command::Worker => "info,sqlx::postgres::notice=error",
+                _ => "warn,sqlx::postgres::notice=error",
+            },
+            is_json: self.vars.log_format.as_deref() == Some("json"),
+        }
+    }
+
+    /// Returns where traces go; a command that serves nothing has no requests to trace.
+    pub fn traces<'a>(
+        &self,
+        settings: &'a Result<Settings, Vec<Fault>>,
+    ) -> Option<&'a TraceSettings> {
+        match self.command {
+            Command::Serve(_) | Command::Worker | Command::Demo(_) => {
+                settings.as_ref().ok()?.traces.as_ref()
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Runs one command and returns its exit code: 0 done, 1 the user can fix it, 2 we failed.
-pub async fn run(cli: Cli) -> ExitCode {
+pub async fn run(cli: Cli, settings: Result<Settings, Vec<Fault>>) -> ExitCode {
     if let Command::Init(init::Args {
         write_env: Some(path),
         ..
@@ -110,11 +156,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     {
         return init::write_env(path).unwrap_or_else(|error| fail(&error));
     }
-    let default_data_dir = match &cli.command {
-        Command::Demo(_) => Some(Path::new("assay-data")),
-        _ => None,
-    };
-    let settings = match Settings::read(&cli.vars, default_data_dir) {
+    let settings = match settings {
         Ok(settings) => settings,
         Err(faults) => {
             for fault in faults {
@@ -127,7 +169,9 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Ask(args) => ask::run(args, &settings).await,
         Command::Sql(args) => sql::run(args, &settings).await,
         Command::Demo(args) => demo::run(args, &settings).await,
-        Command::Serve => serve::run(&settings).await,
+        Command::Serve(args) => serve::run(&args, &settings).await,
+        Command::Worker => worker::run(&settings).await,
+        Command::Index(args) => index::run(&args, &settings).await,
         Command::Init(args) => init::run(args, &settings).await,
         Command::Migrate => migrate::run(&settings).await,
         Command::User(command) => user::run(command, &settings).await,
@@ -179,7 +223,7 @@ fn show_first_password(
 }
 
 /// Says what went wrong and returns the exit code for it.
-fn fail(error: &Error) -> ExitCode {
+pub fn fail(error: &Error) -> ExitCode {
     output::say(&format!("error: {} [{}]", error.message(), error.code()));
     if let Some(hint) = error.hint() {
         output::say(&format!("hint: {hint}"));
@@ -197,29 +241,10 @@ fn can_be_fixed(error: &Error) -> bool {
         Kind::Invalid | Kind::Refused | Kind::Forbidden | Kind::NotFound | Kind::Conflict
     ) || matches!(
         error.code(),
-        Code::ModelMissing | Code::TargetDisabled | Code::TargetQueryTimeout | Code::BackupFailed
+        Code::ModelMissing
+            | Code::SystemStoreMismatch
+            | Code::TargetDisabled
+            | Code::TargetQueryTimeout
+            | Code::BackupFailed
     )
-}
-
-/// Logs to standard error: warnings for commands, what happens for `serve`; `RUST_LOG` says otherwise.
-pub fn start_logging(cli: &Cli) {
-    let default = match cli.command {
-        Command::Serve => "info,sqlx::postgres::notice=error",
-        _ => "warn,sqlx::postgres::notice=error",
-    };
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    if cli.vars.log_format.as_deref() == Some("json") {
-        log.json()
-            .flatten_event(true)
-            .with_current_span(true)
-            .init();
-    } else {
-        let is_colourful =
-            std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        log.with_ansi(is_colourful).init();
-    }
 }

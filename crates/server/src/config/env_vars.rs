@@ -1,8 +1,8 @@
 //! Every variable, once: the command line, the environment, `.env` and the documentation all come from here.
 
-use std::path::{Path, PathBuf};
-
 use clap::Args;
+
+use super::telemetry::TraceVars;
 
 /// The text of each variable as given; a flag wins over the environment, the environment over `.env`.
 #[derive(Debug, Clone, Default, Args)]
@@ -155,6 +155,42 @@ pub struct EnvVars {
     )]
     pub llm_context_tokens: Option<String>,
 
+    /// Embedding model: `gguf` (local), `openai` (any compatible server), `none`; the local one if it is installed.
+    #[arg(
+        long,
+        env = "EMBEDDING_PROVIDER",
+        global = true,
+        hide_short_help = true
+    )]
+    pub embedding_provider: Option<String>,
+
+    /// A remote embedding model's name; for `gguf` the name of a pinned model or the path of a file.
+    #[arg(long, env = "EMBEDDING_MODEL", global = true, hide_short_help = true)]
+    pub embedding_model: Option<String>,
+
+    /// Base URL of a remote embedding model's server.
+    #[arg(
+        long,
+        env = "EMBEDDING_BASE_URL",
+        global = true,
+        hide_short_help = true
+    )]
+    pub embedding_base_url: Option<String>,
+
+    /// Key of a remote embedding model; also as EMBEDDING_API_KEY_FILE.
+    #[arg(
+        long,
+        env = "EMBEDDING_API_KEY",
+        global = true,
+        hide_short_help = true,
+        hide_env_values = true
+    )]
+    pub embedding_api_key: Option<String>,
+
+    /// File that holds EMBEDDING_API_KEY.
+    #[arg(long, env = "EMBEDDING_API_KEY_FILE", global = true, hide = true)]
+    pub embedding_api_key_file: Option<String>,
+
     /// Folder for model files and prefix states; the user's cache folder.
     #[arg(long, env = "ASSAY_CACHE_DIR", global = true, hide_short_help = true)]
     pub assay_cache_dir: Option<String>,
@@ -248,34 +284,68 @@ pub struct EnvVars {
     #[arg(long, env = "LOG_FORMAT", global = true, hide_short_help = true)]
     pub log_format: Option<String>,
 
-    /// Server of the vector store; not used yet.
-    #[arg(long, env = "CHROMA_HOST", global = true, hide = true)]
+    /// Where traces go.
+    #[command(flatten)]
+    pub traces: TraceVars,
+
+    /// Chroma, the vector store; without it vectors are searched in the process.
+    #[arg(long, env = "CHROMA_HOST", global = true, hide_short_help = true)]
     pub chroma_host: Option<String>,
 
-    /// Port of the vector store; not used yet.
-    #[arg(long, env = "CHROMA_PORT", global = true, hide = true)]
+    /// Its port; 8000.
+    #[arg(long, env = "CHROMA_PORT", global = true, hide_short_help = true)]
     pub chroma_port: Option<String>,
 
-    /// Index the schema at start; not used yet.
-    #[arg(long, env = "AUTO_TRAIN_CHROMA", global = true, hide = true)]
+    /// `true`: speak TLS with it; `false`.
+    #[arg(long, env = "CHROMA_SSL", global = true, hide_short_help = true)]
+    pub chroma_ssl: Option<String>,
+
+    /// The tenant there, made when it is missing; `default_tenant`.
+    #[arg(long, env = "CHROMA_TENANT", global = true, hide_short_help = true)]
+    pub chroma_tenant: Option<String>,
+
+    /// The database there, made when it is missing; `default_database`.
+    #[arg(long, env = "CHROMA_DATABASE", global = true, hide_short_help = true)]
+    pub chroma_database: Option<String>,
+
+    /// Token for a Chroma that wants one; also as CHROMA_TOKEN_FILE.
+    #[arg(
+        long,
+        env = "CHROMA_TOKEN",
+        global = true,
+        hide_short_help = true,
+        hide_env_values = true
+    )]
+    pub chroma_token: Option<String>,
+
+    /// File that holds CHROMA_TOKEN.
+    #[arg(long, env = "CHROMA_TOKEN_FILE", global = true, hide = true)]
+    pub chroma_token_file: Option<String>,
+
+    /// `false`: leave the index of schema, terms and verified queries to `assay index`; `true` brings it up to date at start and when something changed.
+    #[arg(long, env = "AUTO_TRAIN_CHROMA", global = true, hide_short_help = true)]
     pub auto_train_chroma: Option<String>,
 
-    /// Server of the cache; not used yet.
+    /// `false`: have every answer generated anew; `true` reuses SQL of verified queries and of questions asked before.
+    #[arg(long, env = "SEMANTIC_CACHE", global = true, hide_short_help = true)]
+    pub semantic_cache: Option<String>,
+
+    /// Redis that replicas share for the cache, rate limits and jobs: redis://host:6379/0, or rediss:// for TLS; without it each process has its own.
     #[arg(
         long,
         env = "REDIS_URL",
         global = true,
-        hide = true,
+        hide_short_help = true,
         hide_env_values = true
     )]
     pub redis_url: Option<String>,
 
-    /// Password of the cache; not used yet.
+    /// Password of Redis; wins over that of REDIS_URL. Also as REDIS_PASSWORD_FILE.
     #[arg(
         long,
         env = "REDIS_PASSWORD",
         global = true,
-        hide = true,
+        hide_short_help = true,
         hide_env_values = true
     )]
     pub redis_password: Option<String>,
@@ -451,97 +521,4 @@ pub struct EnvVars {
     /// Protection of the connection: `implicit`, `starttls` or `none`; `starttls`.
     #[arg(long, env = "SMTP_TLS", global = true, hide_short_help = true)]
     pub smtp_tls: Option<String>,
-}
-
-/// What is wrong with one variable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// The variable's name.
-    pub variable: &'static str,
-    /// What is wrong and what would be right.
-    pub message: String,
-}
-
-/// Collects faults while settings are read, so that all are reported at once.
-#[derive(Debug, Default)]
-pub struct Faults(pub Vec<Fault>);
-
-impl Faults {
-    pub fn add(&mut self, variable: &'static str, message: impl Into<String>) {
-        self.0.push(Fault {
-            variable,
-            message: message.into(),
-        });
-    }
-
-    /// Reads a switch; `None` when unset.
-    pub fn switch(&mut self, variable: &'static str, text: Option<&String>) -> Option<bool> {
-        match given(text)?.to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" | "on" => Some(true),
-            "false" | "0" | "no" | "off" => Some(false),
-            other => {
-                self.add(variable, format!("`{other}` is neither `true` nor `false`"));
-                None
-            }
-        }
-    }
-
-    /// Reads a whole number within bounds; `default` when unset.
-    pub fn number(
-        &mut self,
-        variable: &'static str,
-        text: Option<&String>,
-        default: u64,
-        bounds: std::ops::RangeInclusive<u64>,
-    ) -> u64 {
-        let Some(text) = given(text) else {
-            return default;
-        };
-        match text.parse() {
-            Ok(number) if bounds.contains(&number) => number,
-            _ => {
-                let (low, high) = (bounds.start(), bounds.end());
-                self.add(
-                    variable,
-                    format!("`{text}` is not a whole number from {low} to {high}"),
-                );
-                default
-            }
-        }
-    }
-
-    /// Reads a secret from its variable or from the file named by its `_FILE` twin.
-    pub fn secret(
-        &mut self,
-        variable: &'static str,
-        text: Option<&String>,
-        file: Option<&String>,
-    ) -> Option<String> {
-        if let Some(text) = given(text) {
-            return Some(text.to_owned());
-        }
-        let path = given(file)?;
-        match std::fs::read_to_string(path) {
-            Ok(text) => {
-                Some(text.trim_end_matches(['\r', '\n']).to_owned()).filter(|text| !text.is_empty())
-            }
-            Err(fault) => {
-                self.add(
-                    variable,
-                    format!("the file `{path}` cannot be read: {fault}"),
-                );
-                None
-            }
-        }
-    }
-}
-
-/// Returns the text of a variable; an empty value is an unset one.
-pub fn given(text: Option<&String>) -> Option<&str> {
-    text.map(|text| text.trim()).filter(|text| !text.is_empty())
-}
-
-/// Returns the path of a variable.
-pub fn given_path(text: Option<&String>) -> Option<PathBuf> {
-    given(text).map(|text| Path::new(text).to_owned())
 }

@@ -2,7 +2,8 @@
 
 use engine::secrets::MIN_KEY_CHARS;
 
-use super::env_vars::{EnvVars, Faults};
+use super::env_vars::EnvVars;
+use super::faults::Faults;
 
 /// The keys as given.
 #[derive(Clone, Default)]

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use lettre::message::Mailbox;
 
-use super::env_vars::{EnvVars, Faults, given};
+use super::env_vars::EnvVars;
+use super::faults::{Faults, given};
 use crate::mailer;
 
 /// How letters leave.

@@ -2,12 +2,17 @@
 
 mod auth;
 mod backups;
+mod embedding;
 mod env_vars;
+mod faults;
 mod keys;
 mod mail;
 mod network;
+mod redis;
 mod system_store;
 mod target;
+mod telemetry;
+mod vectors;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,16 +20,21 @@ use std::time::Duration;
 
 use engine::ports::{Allowance, GenerationLimits, QueryLimits};
 use engine::prompt::SendValues;
+use stores::redis::RedisSettings;
 
 pub use auth::AuthSettings;
 pub use backups::{BackupSchedule, BackupSettings};
-pub use env_vars::{EnvVars, Fault};
-use env_vars::{Faults, given, given_path};
+pub use embedding::EmbeddingSettings;
+pub use env_vars::EnvVars;
+pub use faults::Fault;
+use faults::{Faults, given, given_path};
 pub use keys::KeySettings;
 pub use mail::{MailSettings, SmtpServer, SmtpTls};
 pub use network::Network;
 pub use system_store::{PostgresDatabase, SystemStoreSettings};
 pub use target::TargetSource;
+pub use telemetry::TraceSettings;
+pub use vectors::VectorSettings;
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]
@@ -33,12 +43,18 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Users, questions, audit trail.
     pub system_store: SystemStoreSettings,
+    /// What replicas share for the cache, rate limits and jobs; `None` when each process has its own.
+    pub redis: Option<RedisSettings>,
     /// Backups of the system store; `None` when no folder is set.
     pub backups: Option<BackupSettings>,
     /// The business data.
     pub target: TargetSettings,
+    /// Where vectors are searched.
+    pub vectors: VectorSettings,
     /// The language model.
     pub llm: LlmSettings,
+    /// The embedding model.
+    pub embedding: EmbeddingSettings,
     /// Accounts, sessions and the first administrator.
     pub auth: AuthSettings,
     /// How letters leave.
@@ -51,8 +67,12 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where to serve metrics to anyone; `None` is at the main address, to administrators.
     pub metrics_listen: Option<SocketAddr>,
-    /// Variables that are set and have no use yet.
-    pub unused: Vec<&'static str>,
+    /// Where traces go; `None` when nothing is traced.
+    pub traces: Option<TraceSettings>,
+    /// The index is brought up to date at start and when something changed.
+    pub keeps_index: bool,
+    /// SQL of verified queries and of questions asked before is reused.
+    pub reuses_sql: bool,
     /// How often one person may ask; `None` is as often as they like.
     pub questions: Option<Allowance>,
     /// Bounds on one statement.
@@ -153,16 +173,25 @@ impl Settings {
         log_format(vars, &mut faults);
         let settings = Self {
             system_store,
+            redis: redis::read(vars, &mut faults),
             backups: backups::read(vars, &mut faults),
             target: target::read(vars, &data_dir, &mut faults),
+            vectors: vectors::read(vars, &data_dir, &mut faults),
             llm: llm(vars, &mut faults),
+            embedding: embedding::read(vars, &mut faults),
             auth,
             mail: mail::read(vars, &data_dir, &mut faults),
             keys,
             anchor_folder: given_path(vars.backup_dir.as_ref()).unwrap_or_else(|| data_dir.clone()),
             listen,
             metrics_listen: address("METRICS_LISTEN", vars.metrics_listen.as_ref(), &mut faults),
-            unused: unused(vars),
+            traces: telemetry::read(vars, &mut faults),
+            keeps_index: faults
+                .switch("AUTO_TRAIN_CHROMA", vars.auto_train_chroma.as_ref())
+                .unwrap_or(true),
+            reuses_sql: faults
+                .switch("SEMANTIC_CACHE", vars.semantic_cache.as_ref())
+                .unwrap_or(true),
             questions: questions(vars, &mut faults),
             query: QueryLimits {
                 timeout: Duration::from_secs(faults.number(
@@ -302,22 +331,6 @@ fn log_format(vars: &EnvVars, faults: &mut Faults) {
             format!("`{text}` is neither `text` nor `json`"),
         );
     }
-}
-
-/// Returns the variables that are set for parts which are not there yet.
-fn unused(vars: &EnvVars) -> Vec<&'static str> {
-    [
-        ("CHROMA_HOST", &vars.chroma_host),
-        ("CHROMA_PORT", &vars.chroma_port),
-        ("AUTO_TRAIN_CHROMA", &vars.auto_train_chroma),
-        ("REDIS_URL", &vars.redis_url),
-        ("REDIS_PASSWORD", &vars.redis_password),
-        ("REDIS_PASSWORD_FILE", &vars.redis_password_file),
-    ]
-    .into_iter()
-    .filter(|(_, text)| given(text.as_ref()).is_some())
-    .map(|(variable, _)| variable)
-    .collect()
 }
 
 fn address(

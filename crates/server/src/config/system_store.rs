@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::env_vars::{EnvVars, Faults, given, given_path};
+use super::env_vars::EnvVars;
+use super::faults::{Faults, given, given_path};
 use super::target::path_of_url;
 
 /// Connections of one process to PostgreSQL.

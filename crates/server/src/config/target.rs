@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::TargetSettings;
-use super::env_vars::{EnvVars, Faults, given, given_path};
+use super::env_vars::EnvVars;
+use super::faults::{Faults, given, given_path};
 
 /// Where the business data comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]

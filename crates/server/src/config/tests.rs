@@ -173,16 +173,13 @@ fn the_designs_four_component_example_starts() {
         url_of(&settings),
         "postgresql://postgres:password@postgres:5432/vanna_db"
     );
-    assert_eq!(
-        settings.unused,
-        [
-            "CHROMA_HOST",
-            "CHROMA_PORT",
-            "AUTO_TRAIN_CHROMA",
-            "REDIS_URL",
-            "REDIS_PASSWORD"
-        ]
+    assert!(
+        matches!(&settings.vectors, VectorSettings::Chroma { url, .. } if url == "http://chroma:8000")
     );
+    assert!(settings.keeps_index);
+    let redis = settings.redis.unwrap();
+    assert_eq!(redis.url, "redis://:password@redis:6379/0");
+    assert_eq!(redis.password.as_deref(), Some("secure_password"));
 }
 
 #[test]

@@ -113,8 +113,8 @@ impl Shown {
     }
 }
 
-/// One keyed read of the system store, whatever was shown. Nothing is remembered between requests, so that a logout or a
-/// deactivation holds at the next one.
+/// One keyed read, whatever was shown: of the system store, or of the cache that replicas share, which remembers a session
+/// for a second at most. So a logout or a deactivation holds at the next request, or within that second.
 async fn recognise(state: &State, shown: &Shown) -> Result<(Actor, Credential), Error> {
     let ports = &state.app.ports;
     let token = match shown {

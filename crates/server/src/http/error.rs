@@ -111,6 +111,8 @@ pub async fn as_problem(request: Request, next: Next) -> Response {
         return response;
     };
     log(&failure.error);
+    // The request's span, where there is one.
+    tracing::Span::current().record("error.type", failure.error.code().as_str());
     let error = &failure.error;
     let problem = Problem {
         kind: format!("urn:assay:problem:{}", error.code()),

@@ -50,6 +50,10 @@ pub fn start() -> Result<PrometheusHandle, Error> {
         "From the question to its outcome, by outcome."
     );
     describe_counter!("assay_backups_total", "Backups by outcome (made, failed).");
+    describe_counter!(
+        "assay_jobs_total",
+        "Jobs by kind and outcome (done, failed, cancelled, lost)."
+    );
     Ok(handle)
 }
 
@@ -91,6 +95,11 @@ pub fn question(outcome: &Result<Outcome, Error>, took: Duration) {
 pub fn backup(is_made: bool) {
     let outcome = if is_made { "made" } else { "failed" };
     counter!("assay_backups_total", "outcome" => outcome).increment(1);
+}
+
+/// Counts a job that this process has done or stopped doing.
+pub fn job(kind: &'static str, outcome: &'static str) {
+    counter!("assay_jobs_total", "kind" => kind, "outcome" => outcome).increment(1);
 }
 
 /// Returns the counts as they are now.

@@ -30,6 +30,7 @@ use utoipa_axum::routes;
 use crate::accounts::AccessTokens;
 use crate::config::AuthSettings;
 use crate::keys::Keys;
+use crate::telemetry;
 use crate::wire::App;
 
 use site::Site;
@@ -95,6 +96,7 @@ pub fn router(state: Arc<State>) -> Router {
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(axum::middleware::from_fn(error::as_problem))
         .layer(axum::middleware::from_fn(metrics::measure))
+        .layer(axum::middleware::from_fn(telemetry::request))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(fixed("x-content-type-options", "nosniff"))
         .layer(fixed("referrer-policy", "no-referrer"))
@@ -142,6 +144,7 @@ fn api() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(routes::feedback::everyones))
         .routes(routes!(routes::sql::execute))
         .routes(routes!(routes::sql::validate))
+        .routes(routes!(routes::sql::explain))
         .routes(routes!(routes::schema::schema))
         .routes(routes!(routes::ontology::list, routes::ontology::create))
         .routes(routes!(
@@ -151,6 +154,17 @@ fn api() -> OpenApiRouter<Arc<State>> {
         ))
         .routes(routes!(routes::ontology::import).layer(DefaultBodyLimit::max(MAX_YAML_BYTES)))
         .routes(routes!(routes::ontology::export))
+        .routes(routes!(
+            routes::verified_queries::list,
+            routes::verified_queries::propose
+        ))
+        .routes(routes!(
+            routes::verified_queries::one,
+            routes::verified_queries::change,
+            routes::verified_queries::remove
+        ))
+        .routes(routes!(routes::verified_queries::approve))
+        .routes(routes!(routes::verified_queries::reject))
         .routes(routes!(routes::policies::list, routes::policies::create))
         .routes(routes!(routes::policies::delete))
         .routes(routes!(routes::configurations::list))
@@ -168,6 +182,8 @@ fn api() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(routes::target::restore))
         .routes(routes!(routes::backups::list, routes::backups::create))
         .routes(routes!(routes::backups::verify))
+        .routes(routes!(routes::jobs::list, routes::jobs::enqueue))
+        .routes(routes!(routes::jobs::one, routes::jobs::cancel))
 }
 
 /// Turns questions whose process went away into `interrupted` and keeps counts small, for as long as the server runs.

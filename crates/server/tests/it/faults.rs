@@ -2,7 +2,8 @@
 //! stands half-written.
 
 use std::collections::BTreeSet;
-use std::process::Command;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -217,7 +218,7 @@ struct OwnPostgres {
 
 impl OwnPostgres {
     fn start() -> Self {
-        let printed = services(&["start"]);
+        let printed = services(&["start", "postgres"]);
         let value = |name: &str| {
             let line = printed.lines().find_map(|line| {
                 line.strip_prefix("export ")
@@ -286,4 +287,89 @@ fn service_resumes_by_itself_when_postgresql_does() {
     }
     assert!(server.stop());
     assert_all_is_recorded(&fixture, &store, &model, &heard);
+}
+
+/// Holds a lock of the store's in a session of its own, until it is dropped.
+struct Held(std::process::Child);
+
+impl Held {
+    fn taking(url: &str, lock: i64) -> Self {
+        let mut psql = Command::new("psql")
+            .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", url])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let take = format!("BEGIN; SELECT pg_advisory_xact_lock_shared({lock}); SELECT 'held';\n");
+        psql.stdin
+            .as_mut()
+            .unwrap()
+            .write_all(take.as_bytes())
+            .unwrap();
+        let said = BufReader::new(psql.stdout.as_mut().unwrap()).lines();
+        let is_held = said.map_while(Result::ok).any(|line| line == "held");
+        assert!(is_held);
+        Self(psql)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+/// What a writer holds while it writes, and the sealer waits for.
+const WRITING: i64 = 4_707_186_421_085_270_901;
+
+/// A seal used to be cut off by the end of the server, and PostgreSQL kept its lock, so that the last one sealed nothing.
+#[test]
+fn what_is_being_sealed_when_the_server_is_told_to_end_is_sealed() {
+    let fixture = Fixture::new();
+    let Some(store) = Store::each()
+        .into_iter()
+        .find(|store| matches!(store, Store::Postgres(_)))
+    else {
+        return;
+    };
+    let Store::Postgres(database) = &store else {
+        unreachable!("it was looked for");
+    };
+    let model = ScriptedModel::replying(&[]);
+    let mut server = Server::start_on(&fixture, &model, &store);
+    let unsealed = || {
+        let sql = "SELECT count(*) FROM audit_logs WHERE id > (SELECT coalesce(max(last_row), 0) FROM audit_seals)";
+        store.count(&fixture, sql)
+    };
+    until(|| unsealed() == 0);
+    let held = Held::taking(&database.url, WRITING);
+    log_in(&server);
+    assert!(unsealed() > 0);
+    let waiting = "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+                   WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted";
+    until(|| store.count(&fixture, waiting) > 0);
+
+    let id = server.id().to_string();
+    assert!(Command::new("kill").arg(id).status().unwrap().success());
+    // One that does not wait for the seal has ended by then.
+    let told = Instant::now();
+    while told.elapsed() < Duration::from_secs(1) && !server.has_ended() {
+        std::thread::yield_now();
+    }
+    drop(held);
+    assert_eq!(server.wait(), Some(0));
+    assert_eq!(unsealed(), 0);
+}
+
+/// Waits until it is so, for twenty seconds at most.
+fn until(mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "it never became so"
+        );
+        std::thread::yield_now();
+    }
 }

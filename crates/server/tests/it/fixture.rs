@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 
 use axum::extract::State;
@@ -32,14 +33,19 @@ struct FileState {
 
 impl Fixture {
     pub fn new() -> Self {
+        Self::with("")
+    }
+
+    /// Adds more to the original.
+    pub fn with(sql: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("original")).unwrap();
         let fixture = Self {
             folder,
             before: BTreeMap::new(),
         };
-        rusqlite::Connection::open(fixture.original())
-            .unwrap()
+        let original = rusqlite::Connection::open(fixture.original()).unwrap();
+        original
             .execute_batch(
                 "CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT NOT NULL, country TEXT);
                  CREATE TABLE orders (id INTEGER PRIMARY KEY, customer_id INTEGER REFERENCES customers (id), total REAL);
@@ -47,6 +53,8 @@ impl Fixture {
                  INSERT INTO orders VALUES (1, 1, 10.5), (2, 1, 20.0), (3, 2, 5.0);",
             )
             .unwrap();
+        original.execute_batch(sql).unwrap();
+        drop(original);
         let before = states(&fixture.original_folder());
         Self { before, ..fixture }
     }
@@ -242,21 +250,38 @@ async fn reply(State(script): State<Arc<Script>>, Json(request): Json<Value>) ->
 pub struct Server {
     process: Child,
     pub url: String,
+    log: Log,
+}
+
+/// What a server says after it listens.
+#[derive(Clone)]
+pub struct Log(Arc<Mutex<Receiver<String>>>);
+
+impl Log {
+    /// Returns every line to the server's end.
+    pub fn to_the_end(&self) -> Vec<String> {
+        self.0.lock().unwrap().iter().collect()
+    }
 }
 
 impl Server {
     pub fn start(fixture: &Fixture, model: &ScriptedModel) -> Self {
-        Self::launch(fixture, model, &Store::Sqlite, &[])
+        Self::launch(fixture, model, &Store::Sqlite, &[], &[])
     }
 
     /// Starts on a store of this kind.
     pub fn start_on(fixture: &Fixture, model: &ScriptedModel, store: &Store) -> Self {
-        Self::launch(fixture, model, store, &[])
+        Self::launch(fixture, model, store, &[], &[])
     }
 
     /// Starts with more settings than usual.
     pub fn start_with(fixture: &Fixture, model: &ScriptedModel, vars: &[(&str, &str)]) -> Self {
-        Self::launch(fixture, model, &Store::Sqlite, vars)
+        Self::launch(fixture, model, &Store::Sqlite, vars, &[])
+    }
+
+    /// Starts one that leaves the jobs to others.
+    pub fn start_idle(fixture: &Fixture, model: &ScriptedModel, vars: &[(&str, &str)]) -> Self {
+        Self::launch(fixture, model, &Store::Sqlite, vars, &["--no-worker"])
     }
 
     fn launch(
@@ -264,6 +289,7 @@ impl Server {
         model: &ScriptedModel,
         store: &Store,
         vars: &[(&str, &str)],
+        arguments: &[&str],
     ) -> Self {
         let mut command = fixture.assay();
         store
@@ -271,6 +297,7 @@ impl Server {
             .envs(vars.iter().copied());
         let mut process = command
             .arg("serve")
+            .args(arguments)
             .env("LISTEN", "127.0.0.1:0")
             .env(
                 "TARGET_DATABASE_URL",
@@ -292,8 +319,18 @@ impl Server {
             }
         };
         // Whatever else it says must not fill the pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { process, url }
+        let (said, log) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            lines
+                .map_while(Result::ok)
+                .for_each(|line| drop(said.send(line)));
+        });
+        let log = Log(Arc::new(Mutex::new(log)));
+        Self { process, url, log }
+    }
+
+    pub fn log(&self) -> Log {
+        self.log.clone()
     }
 
     /// Logs in and returns the answer.
@@ -327,6 +364,11 @@ impl Server {
 
     pub fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Says whether the server has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_some()
     }
 
     /// Kills the server without a word to it.

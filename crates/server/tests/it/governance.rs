@@ -1,5 +1,6 @@
 //! What administrators and analysts keep and read, over HTTP and on the command line.
 
+mod sql;
 mod trail;
 
 use std::time::{Duration, Instant};
@@ -511,27 +512,4 @@ fn a_secret_is_never_returned_and_survives_a_change_of_keys() {
     assert_eq!(rotate(""), (Some(0), "0 secrets encrypted anew\n".into()));
     let deleted = fixture.run(&["config", "unset", "smtp.password"]);
     deleted.expect_code(0);
-}
-
-#[test]
-fn sql_is_validated_without_being_run() {
-    let fixture = Fixture::new();
-    let model = ScriptedModel::replying(&[]);
-    let server = Server::start(&fixture, &model);
-    let admin = Person::admin(&server);
-    let (analyst, _) = admin.creating("analyst");
-    let validate = |sql: &str| analyst.post("/sql/validate", json!({ "sql": sql }));
-    let good: Value = validate("SELECT name FROM customers;").json().unwrap();
-    assert_eq!(good["tables"], json!(["customers"]), "{good}");
-    problem(
-        validate("DELETE FROM customers"),
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "sql_not_read_only",
-    );
-    problem(validate("SELECT"), StatusCode::BAD_REQUEST, "invalid_sql");
-    assert_eq!(
-        items(&admin.get("/audit-logs?action=sql_validated")).len(),
-        3
-    );
-    assert_eq!(items(&analyst.get("/queries")).len(), 0);
 }

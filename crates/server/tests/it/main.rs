@@ -15,3 +15,5 @@ mod model;
 mod operations;
 mod routes;
 mod story;
+mod telemetry;
+mod verified_queries;

@@ -9,7 +9,8 @@ use crate::fixture::Fixture;
 /// Returns the cache folder that holds the default model.
 fn cache_with_model() -> Option<PathBuf> {
     let folder = llm::pull::cache_dir(|name| std::env::var_os(name))?;
-    let model = llm::pull::models_dir(&folder).join(llm::pull::default_model().file_name);
+    let model = llm::pull::models_dir(&folder)
+        .join(llm::pull::default_model(llm::pull::Purpose::Generating).file_name);
     if model.is_file() {
         return Some(folder);
     }

@@ -5,6 +5,7 @@ mod doctor;
 mod http;
 mod import;
 mod init;
+mod jobs;
 mod postgres;
 mod users;
 

@@ -55,6 +55,7 @@ const ROUTES: &[(&str, &str, [Outcome; 4])] = &[
     ("POST", "/api/v1/questions", VIEWER),
     ("POST", "/api/v1/sql/execute", ANALYST),
     ("POST", "/api/v1/sql/validate", ANALYST),
+    ("POST", "/api/v1/sql/explain", ANALYST),
     ("GET", "/api/v1/schema", VIEWER),
     ("GET", "/api/v1/queries", VIEWER),
     ("GET", "/api/v1/queries/{id}", VIEWER),
@@ -68,6 +69,13 @@ const ROUTES: &[(&str, &str, [Outcome; 4])] = &[
     ("DELETE", "/api/v1/ontology/{id}", ANALYST),
     ("POST", "/api/v1/ontology/import", ANALYST),
     ("GET", "/api/v1/ontology/export", VIEWER),
+    ("GET", "/api/v1/verified-queries", ANALYST),
+    ("POST", "/api/v1/verified-queries", ANALYST),
+    ("GET", "/api/v1/verified-queries/{id}", ANALYST),
+    ("PATCH", "/api/v1/verified-queries/{id}", ANALYST),
+    ("DELETE", "/api/v1/verified-queries/{id}", ANALYST),
+    ("POST", "/api/v1/verified-queries/{id}/approve", ADMIN),
+    ("POST", "/api/v1/verified-queries/{id}/reject", ADMIN),
     ("GET", "/api/v1/policies", ADMIN),
     ("POST", "/api/v1/policies", ADMIN),
     ("DELETE", "/api/v1/policies/{id}", ADMIN),
@@ -85,6 +93,10 @@ const ROUTES: &[(&str, &str, [Outcome; 4])] = &[
     ("GET", "/api/v1/backups", ADMIN),
     ("POST", "/api/v1/backups", ADMIN),
     ("POST", "/api/v1/backups/{name}/verify", ADMIN),
+    ("GET", "/api/v1/jobs", ADMIN),
+    ("POST", "/api/v1/jobs", ADMIN),
+    ("GET", "/api/v1/jobs/{id}", ADMIN),
+    ("DELETE", "/api/v1/jobs/{id}", ADMIN),
 ];
 
 /// Routes after which the caller must log in again.

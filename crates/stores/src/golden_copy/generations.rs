@@ -1,7 +1,8 @@
 //! The folder of generations: its lock, its leases, publishing, the pointer, and what may be thrown away.
 //!
 //! Beside the working copy `data.db`, which is a symbolic link, lies `data.db.generations` with, for each generation,
-//! `<fingerprint>.db`, `<fingerprint>.json` (the manifest) and `<fingerprint>.lease` (locked by whoever uses it).
+//! `<fingerprint>.db`, `<fingerprint>.json` (the manifest) and `<fingerprint>.lease` (locked by whoever uses it), and
+//! perhaps `<fingerprint>.values.db`, the index of its values, with `.part` and `.lock` while that is built.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
@@ -67,6 +68,11 @@ impl Generations {
 
     pub fn database(&self, fingerprint: &str) -> PathBuf {
         self.folder.join(format!("{fingerprint}.db"))
+    }
+
+    /// Returns the file of the index of a generation's values.
+    pub fn values(&self, fingerprint: &str) -> PathBuf {
+        self.folder.join(format!("{fingerprint}.values.db"))
     }
 
     fn manifest_path(&self, fingerprint: &str) -> PathBuf {
@@ -232,7 +238,8 @@ impl Generations {
                 fs::remove_dir_all(&path)
             } else if name.ends_with(".tmp") {
                 remove_if_there(&path)
-            } else if let Some((fingerprint, "db" | "json")) = name.rsplit_once('.')
+            } else if let Some((fingerprint, kind)) = name.split_once('.')
+                && kind != "lease"
                 && is_unfinished(fingerprint)
             {
                 self.remove_unless_leased(fingerprint, lock).map(|_| ())
@@ -275,6 +282,14 @@ impl Generations {
         }
         // The manifest first: a file without one is a leftover, a manifest without its file would be a promise.
         remove_if_there(&self.manifest_path(fingerprint))?;
+        let values = self.values(fingerprint);
+        for file in [
+            &values,
+            &values.with_extension("part"),
+            &values.with_extension("lock"),
+        ] {
+            remove_if_there(file)?;
+        }
         remove_if_there(&self.database(fingerprint))?;
         remove_if_there(&lease)?;
         Ok(true)

@@ -24,6 +24,7 @@ use engine::{Code, Error};
 
 use crate::target::SqliteGeneration;
 use crate::target::read_schema::read_schema;
+use crate::target::values::{ValueIndex, ValueIndexSource};
 use copying::{Counter, Patience, Snapshot, copy_set};
 use freshness::{Freshness, same_sizes};
 use generations::{FileId, FolderLock, Generations, seal};
@@ -121,6 +122,17 @@ impl GoldenCopy {
     /// As [`Self::ensure`].
     pub fn restore(&self, progress: OnProgress<'_>) -> Result<Ensured, Error> {
         self.bring(Reuse::Never, progress)
+    }
+
+    /// Removes old generations beyond the count that is kept: those that somebody held when the newest was made.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::TargetDatabaseDown`] if the folder cannot be written.
+    pub fn retain(&self) -> Result<(), Error> {
+        let lock = self.lock(&|_| ())?;
+        self.generations
+            .retain(self.settings.keep_generations, &lock)
     }
 
     /// Returns the generation in service in this process, following what other processes did to the working copy.
@@ -353,19 +365,30 @@ impl GoldenCopy {
         {
             return Ok(current.generation);
         }
-        let lease = self.generations.lease(&manifest.fingerprint, lock)?;
+        let lease = Arc::new(self.generations.lease(&manifest.fingerprint, lock)?);
         let manifest = Arc::new(manifest);
+        let schema = Arc::new(manifest.schema.clone());
+        let values = self.settings.value_index.map(|limits| {
+            let source = ValueIndexSource {
+                copy: path.clone(),
+                schema: Arc::clone(&schema),
+                content: manifest.copy.hash.clone(),
+                index: self.generations.values(&manifest.fingerprint),
+                limits,
+            };
+            ValueIndex::start(source, Box::new(Arc::clone(&lease)))
+        });
         let freshness = Freshness::new(self.settings.original.clone(), Arc::clone(&manifest));
         let provenance = move || {
             // The lease lives as long as the generation does, which is as long as this closure.
             let _held = &lease;
             freshness.provenance()
         };
-        let generation: Arc<dyn TargetGeneration> = Arc::new(SqliteGeneration::new(
-            path,
-            Arc::new(manifest.schema.clone()),
-            Box::new(provenance),
-        ));
+        let mut generation = SqliteGeneration::new(path, schema, Box::new(provenance));
+        if let Some(values) = values {
+            generation = generation.with_values(values);
+        }
+        let generation: Arc<dyn TargetGeneration> = Arc::new(generation);
         *self
             .in_service
             .write()

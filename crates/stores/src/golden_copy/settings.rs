@@ -8,6 +8,7 @@ use engine::ports::Clock;
 use serde::Serialize;
 
 use crate::target::read_schema::SchemaLimits;
+use crate::target::values::ValueIndexLimits;
 
 /// What to copy, where to, and how carefully.
 #[derive(Clone)]
@@ -26,12 +27,14 @@ pub struct GoldenCopySettings {
     pub pause: Duration,
     /// Bounds on reading the schema.
     pub schema_limits: SchemaLimits,
+    /// Bounds on the index of values that is built beside a generation once it is in service; `None` builds none.
+    pub value_index: Option<ValueIndexLimits>,
     /// Tells when a copy was made.
     pub clock: Arc<dyn Clock>,
 }
 
 impl GoldenCopySettings {
-    /// Three generations kept, integrity checked, five attempts within about 1.5 s.
+    /// Three generations kept, integrity checked, five attempts within about 1.5 s, no index of values.
     pub fn new(original: PathBuf, working_copy: PathBuf, clock: Arc<dyn Clock>) -> Self {
         Self {
             original,
@@ -41,6 +44,7 @@ impl GoldenCopySettings {
             attempts: 5,
             pause: Duration::from_millis(100),
             schema_limits: SchemaLimits::default(),
+            value_index: None,
             clock,
         }
     }

@@ -121,6 +121,11 @@ impl Backups for PostgresBackups {
         off_thread(move || folder.list()).await
     }
 
+    async fn retain(&self) -> Result<(), Error> {
+        let folder = self.folder.clone();
+        off_thread(move || folder.retain(&folder.lock()?)).await
+    }
+
     async fn verify(&self, name: &str, keys: &[SealingKey]) -> Result<VerifiedBackup, Error> {
         let (folder, name) = (self.folder.clone(), name.to_owned());
         let (backup, file) = off_thread(move || folder.intact(&name)).await?;

@@ -26,8 +26,17 @@ impl ClientTools {
     ///
     /// [`Code::BackupFailed`] if there are none; `pg_dump` refuses a server that is newer than itself.
     pub async fn find(server_version: u32) -> Result<Self, Error> {
+        let places = [None].into_iter().chain(folders().into_iter().map(Some));
+        Self::find_in(places, server_version).await
+    }
+
+    /// Looks in these folders, of which `None` is PATH.
+    async fn find_in(
+        places: impl Iterator<Item = Option<PathBuf>>,
+        server_version: u32,
+    ) -> Result<Self, Error> {
         let mut newest = None;
-        for folder in [None].into_iter().chain(folders().into_iter().map(Some)) {
+        for folder in places {
             let Some(version) = version_in(folder.as_deref()).await else {
                 continue;
             };
@@ -216,6 +225,42 @@ mod tests {
         ] {
             assert_eq!(major_version(text), version, "{text}");
         }
+    }
+
+    /// Makes a folder with programs that say they are of these versions.
+    fn programs(pg_dump: u32, pg_restore: u32) -> tempfile::TempDir {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        for (name, version) in [("pg_dump", pg_dump), ("pg_restore", pg_restore)] {
+            let path = folder.path().join(name);
+            let script = format!("#!/bin/sh\necho '{name} (PostgreSQL) {version}.3'\n");
+            std::fs::write(&path, script).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        folder
+    }
+
+    async fn found_in(folders: &[&tempfile::TempDir], server: u32) -> Result<u32, Error> {
+        let places = folders.iter().map(|folder| Some(folder.path().to_owned()));
+        let tools = ClientTools::find_in(places, server).await?;
+        Ok(tools.version)
+    }
+
+    #[tokio::test]
+    async fn client_programs_older_than_the_server_are_named_and_passed_over() {
+        let (old, half, new) = (programs(13, 13), programs(17, 14), programs(17, 17));
+        assert_eq!(found_in(&[&old, &new], 15).await, Ok(17));
+        assert_eq!(found_in(&[&old, &half], 14).await, Ok(14));
+        let error = found_in(&[&old, &half], 15).await.unwrap_err();
+        assert_eq!(error.code(), Code::BackupFailed);
+        assert_eq!(
+            error.message(),
+            "pg_dump is of version 14, the server of 15"
+        );
+        assert!(error.hint().unwrap().contains("version 15 or newer"));
+        let empty = tempfile::tempdir().unwrap();
+        let error = found_in(&[&empty], 15).await.unwrap_err();
+        assert_eq!(error.message(), "there is no pg_dump on this machine");
     }
 
     #[test]

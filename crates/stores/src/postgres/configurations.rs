@@ -59,6 +59,31 @@ impl Configurations for PostgresStore {
         transaction.commit().await
     }
 
+    async fn replace_secret(
+        &self,
+        key: &str,
+        old: &str,
+        new: &str,
+        audit: &AuditEntry,
+    ) -> Result<bool, Error> {
+        // Who comes second waits for the row, and then finds another value in it.
+        const REPLACE: &str = "
+            UPDATE configurations SET value = $3, updated_at = $4 WHERE key = $1 AND value = $2 AND is_secret
+            RETURNING id";
+        let mut transaction = self.begin().await?;
+        let replace = query(REPLACE)
+            .bind(storable(key))
+            .bind(storable(old))
+            .bind(storable(new))
+            .bind(audit.at);
+        let Some(id) = transaction.one(replace, id).await? else {
+            return Ok(false);
+        };
+        transaction.append_about(id, audit.clone()).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
     async fn configuration(&self, key: &str) -> Result<Option<Configuration>, Error> {
         const FIND: &str = concat!("SELECT ", columns!(), " FROM configurations WHERE key = $1");
         self.one(query(FIND).bind(storable(key)), read).await

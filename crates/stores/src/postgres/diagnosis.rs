@@ -22,6 +22,8 @@ pub struct Diagnosis {
     pub pending: Vec<String>,
     /// Migrations that the store has and this program does not know.
     pub unknown: Vec<String>,
+    /// Migrations that the store has with another text.
+    pub altered: Vec<String>,
 }
 
 /// Connects as the application does and as the owner does, and looks.
@@ -34,25 +36,15 @@ pub async fn diagnose(settings: &PostgresSettings) -> Result<Diagnosis, Error> {
     let app = pool::connect(&settings.options()?, "").await?;
     app.close().await.map_err(down)?;
     let mut owner = pool::connect(&settings.owner_options()?, migrate::GREETING).await?;
-    let applied: Vec<String> = migrate::applied(&mut owner)
-        .await?
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect();
+    let differences = migrate::look(&mut owner).await?;
     let (now, has_role) = look(&mut owner).await.map_err(down)?;
     let diagnosis = Diagnosis {
         server_version: server_version(&owner),
         now,
         has_role,
-        pending: migrate::known()
-            .filter(|name| !applied.iter().any(|done| done == name))
-            .map(str::to_owned)
-            .collect(),
-        unknown: applied
-            .iter()
-            .filter(|name| !migrate::known().any(|known| known == *name))
-            .cloned()
-            .collect(),
+        pending: differences.pending,
+        unknown: differences.unknown,
+        altered: differences.altered,
     };
     owner.close().await.map_err(down)?;
     Ok(diagnosis)

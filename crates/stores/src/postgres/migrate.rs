@@ -4,8 +4,9 @@ use engine::{Code, Error};
 use sqlx::postgres::PgConnection;
 use sqlx::{Row, query, raw_sql};
 
-use super::faults::{down, is_forbidden};
+use super::faults::{down, is_forbidden, state};
 use super::roles;
+use crate::migrations::{Differences, Migration, foreign, hash_of};
 
 /// What the owner's connection is told first.
 pub(super) const GREETING: &str = "
@@ -17,7 +18,7 @@ pub(super) const GREETING: &str = "
 /// Whoever migrates holds this advisory lock, so two starts at once apply each migration once.
 const MIGRATING: i64 = 4707186421085270903;
 
-const MIGRATIONS: &[(&str, &str)] = &[
+const MIGRATIONS: &[Migration] = &[
     (
         "0001_users",
         include_str!("../../migrations/postgres/0001_users.sql"),
@@ -50,6 +51,14 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "0008_configurations",
         include_str!("../../migrations/postgres/0008_configurations.sql"),
     ),
+    (
+        "0009_versions",
+        include_str!("../../migrations/postgres/0009_versions.sql"),
+    ),
+    (
+        "0010_verified_queries",
+        include_str!("../../migrations/postgres/0010_verified_queries.sql"),
+    ),
 ];
 
 /// Applies what is missing. An error leaves the transaction open in a connection that is then closed.
@@ -60,10 +69,10 @@ pub(super) async fn run(owner: &mut PgConnection) -> Result<(), Error> {
         .execute(&mut *owner)
         .await
         .map_err(down)?;
-    let applied = applied(owner).await?;
-    refuse_others(&applied)?;
-    let is_applied = |name| applied.iter().any(|(done, _)| done == name);
-    for (name, sql) in MIGRATIONS.iter().filter(|(name, _)| !is_applied(*name)) {
+    let differences = look(owner).await?;
+    differences.refuse()?;
+    let is_pending = |name: &str| differences.pending.iter().any(|pending| pending == name);
+    for (name, sql) in MIGRATIONS.iter().filter(|(name, _)| is_pending(name)) {
         apply(owner, name, sql)
             .await
             .map_err(|fault| failed(name, fault))?;
@@ -73,13 +82,13 @@ pub(super) async fn run(owner: &mut PgConnection) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns the names of the migrations that this program knows.
-pub(super) fn known() -> impl Iterator<Item = &'static str> {
-    MIGRATIONS.iter().map(|(name, _)| *name)
+/// Compares the migrations applied with those that this program knows. Looking changes nothing.
+pub(super) async fn look(owner: &mut PgConnection) -> Result<Differences, Error> {
+    Ok(Differences::between(MIGRATIONS, &applied(owner).await?))
 }
 
 /// Returns the names of the migrations applied, with the hashes of their texts.
-pub(super) async fn applied(owner: &mut PgConnection) -> Result<Vec<(String, String)>, Error> {
+async fn applied(owner: &mut PgConnection) -> Result<Vec<(String, String)>, Error> {
     // CREATE TABLE IF NOT EXISTS would need the right to create one even where it exists.
     let exists: bool = query("SELECT to_regclass('public.schema_migrations') IS NOT NULL")
         .fetch_one(&mut *owner)
@@ -97,29 +106,6 @@ pub(super) async fn applied(owner: &mut PgConnection) -> Result<Vec<(String, Str
         .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
         .collect::<sqlx::Result<_>>()
         .map_err(down)
-}
-
-/// Fails if the store was migrated by a program that knows more, or something else, than this one.
-fn refuse_others(applied: &[(String, String)]) -> Result<(), Error> {
-    for (name, hash) in applied {
-        let Some((_, sql)) = MIGRATIONS.iter().find(|(known, _)| known == name) else {
-            return Err(Error::new(
-                Code::SystemStoreDown,
-                format!(
-                    "the system store has the migration `{name}`, which this program does not know"
-                ),
-            )
-            .with_hint("it was used by a newer version; use that version or another database"));
-        };
-        if *hash != hash_of(sql) {
-            return Err(Error::new(
-                Code::SystemStoreDown,
-                format!("the migration `{name}` of the system store has another text than that of this program"),
-            )
-            .with_hint("it was made by a build that was never released; use that build or another database"));
-        }
-    }
-    Ok(())
 }
 
 async fn apply(owner: &mut PgConnection, name: &str, sql: &'static str) -> sqlx::Result<()> {
@@ -143,10 +129,6 @@ async fn apply(owner: &mut PgConnection, name: &str, sql: &'static str) -> sqlx:
         .map(drop)
 }
 
-fn hash_of(sql: &str) -> String {
-    blake3::hash(sql.as_bytes()).to_hex().to_string()
-}
-
 fn failed(name: &str, fault: sqlx::Error) -> Error {
     if is_forbidden(&fault) {
         return Error::new(
@@ -155,6 +137,17 @@ fn failed(name: &str, fault: sqlx::Error) -> Error {
         )
         .with_hint("set MIGRATION_DATABASE_URL to the login that owns the database and its schema `public`")
         .with_cause(fault);
+    }
+    // A table of this name is there already, or it lacks a column.
+    if matches!(state(&fault).as_deref(), Some("42P07" | "42703")) {
+        let message = format!(
+            "the migration `{name}` of the system store failed: {}",
+            foreign().message()
+        );
+        let hint = foreign().hint().unwrap_or_default().to_owned();
+        return Error::new(foreign().code(), message)
+            .with_hint(hint)
+            .with_cause(fault);
     }
     let error = down(fault);
     Error::new(

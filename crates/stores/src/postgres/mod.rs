@@ -19,10 +19,12 @@ mod sessions;
 
 mod feedback;
 mod queries;
+mod situation;
 
 mod configurations;
 mod ontologies;
 mod policies;
+mod verified_queries;
 
 mod audit_logs;
 
@@ -174,8 +176,7 @@ impl PostgresStore {
     ///
     /// [`Code::SystemStoreDown`].
     pub async fn protection(&self) -> Result<Protection, Error> {
-        let protection = self.one(roles::protection(), roles::read).await?;
-        protection.ok_or_else(|| faults::down(sqlx::Error::RowNotFound))
+        self.only(roles::protection(), roles::read).await
     }
 
     async fn begin(&self) -> Result<Transaction, Error> {
@@ -188,6 +189,15 @@ impl PostgresStore {
         let changed = lease.execute(query).await?;
         lease.give_back();
         Ok(changed)
+    }
+
+    async fn only<T>(
+        &self,
+        query: Query<'_>,
+        read: impl FnOnce(&PgRow) -> sqlx::Result<T>,
+    ) -> Result<T, Error> {
+        let row = self.one(query, read).await?;
+        row.ok_or_else(|| faults::down(sqlx::Error::RowNotFound))
     }
 
     async fn one<T>(

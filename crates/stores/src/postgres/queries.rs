@@ -3,7 +3,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use engine::accounts::UserId;
 use engine::audit::{AuditEntry, storable};
 use engine::ports::{
-    FinishedQuery, NewQuery, Page, PageRequest, Queries, QueryFilter, QueryRecord, QueryStatus,
+    Begun, FinishedQuery, NewQuery, Page, PageRequest, Queries, QueryFilter, QueryRecord,
+    QueryStatus,
 };
 use engine::question::Receipt;
 use engine::{Code, Error};
@@ -14,6 +15,7 @@ use sqlx::{Row, query};
 
 use super::PostgresStore;
 use super::rows::{and, and_contains, count, count_of, id, parsed, select, storable_or_none};
+use super::situation::{read_situation, roles_from, situation};
 use super::transaction::{WRITING, bind_entry};
 
 /// Expired leases that one transaction of a sweep takes.
@@ -32,34 +34,52 @@ macro_rules! questions {
 
 #[async_trait]
 impl Queries for PostgresStore {
-    async fn begin_query(&self, query: &NewQuery, audit: &AuditEntry) -> Result<i64, Error> {
-        // Row and entry go in one statement, which is a transaction of its own: every question passes here twice. The
-        // entry's canonical bytes hold the identifier, so that is drawn before.
-        const INSERT: &str = "
-            WITH writing AS MATERIALIZED (
-                SELECT pg_advisory_xact_lock_shared($9)
+    async fn begin_query(&self, query: &NewQuery, audit: &AuditEntry) -> Result<Begun, Error> {
+        // Row and entry go in one statement, which is a transaction of its own, and what the question must know comes
+        // back with it: every question passes here. The entry's canonical bytes hold the identifier that the statement
+        // draws, so it puts them together itself.
+        const BEGIN: &str = concat!(
+            "WITH writing AS MATERIALIZED (
+                SELECT pg_advisory_xact_lock_shared($1)
             ), asked AS (
-                INSERT INTO queries (id, user_id, question, sql, status, instance_id, lease_until, created_at)
-                SELECT $10, $11, $12, $13, 'pending', $14, $15, $6 FROM writing RETURNING id
+                INSERT INTO queries (user_id, question, sql, status, instance_id, lease_until, created_at)
+                SELECT $2, $3, $4, 'pending', $5, $6, $7 FROM writing RETURNING id
+            ), entry AS MATERIALIZED (
+                SELECT id, coalesce($8, id) AS about,
+                    $9::bytea || convert_to(coalesce($8, id)::text, 'UTF8') || $10::bytea AS canonical
+                FROM asked
+            ), recorded AS (
+                INSERT INTO audit_logs (user_id, action, resource, resource_id, changes, timestamp, canonical, hash)
+                SELECT $11, $12, $13, about, $14, $7, canonical, sha256(canonical) FROM entry
             )
-            INSERT INTO audit_logs (user_id, action, resource, resource_id, changes, timestamp, canonical, hash)
-            SELECT $1, $2, $3, $4, $5, $6, $7, $8 FROM asked";
-        let mut lease = self.pool.take().await?;
-        let draw = sqlx::query("SELECT nextval('queries_id_seq') AS id");
-        let id = lease.only(draw, id).await?;
-        let mut audit = audit.clone();
-        audit.resource_id = audit.resource_id.or(Some(id));
-        let insert = bind_entry(sqlx::query(INSERT), &audit)
+            SELECT id, ",
+            situation!("$15"),
+            " FROM asked"
+        );
+        let (before_id, after_id) = audit.canonical_around_id();
+        let begin = sqlx::query(BEGIN)
             .bind(WRITING)
-            .bind(id)
             .bind(query.user_id)
             .bind(storable_or_none(&query.question))
             .bind(storable_or_none(&query.sql))
             .bind(storable(&query.instance_id))
-            .bind(query.lease_until);
-        lease.execute(insert).await?;
-        lease.give_back();
-        Ok(id)
+            .bind(query.lease_until)
+            .bind(audit.at)
+            .bind(audit.resource_id)
+            .bind(before_id)
+            .bind(after_id)
+            .bind(audit.user_id)
+            .bind(audit.action)
+            .bind(audit.resource)
+            .bind(Json(&audit.changes))
+            .bind(roles_from(query.role));
+        let begun = |row: &PgRow| {
+            Ok(Begun {
+                id: id(row)?,
+                situation: read_situation(row)?,
+            })
+        };
+        self.only(begin, begun).await
     }
 
     async fn finish_query(

@@ -26,6 +26,7 @@ const CHANGEABLE: &[&str] = &[
     "business_ontologies",
     "verified_queries",
     "configurations",
+    "versions",
 ];
 
 /// Tables to which it may append.
@@ -136,7 +137,6 @@ pub(super) async fn grant(owner: &mut PgConnection) -> Result<(), Error> {
     let is_granted: bool = query(
         "SELECT has_schema_privilege('assay_app', 'public', 'USAGE')
             AND has_table_privilege('assay_app', 'schema_migrations', 'SELECT')
-            AND has_sequence_privilege('assay_app', 'queries_id_seq', 'USAGE')
             AND (SELECT bool_and(has_table_privilege('assay_app', name, kind))
                  FROM unnest($1::text[]) AS name, unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS kind)
             AND has_table_privilege('assay_app', 'audit_seals', 'INSERT')
@@ -162,7 +162,6 @@ pub(super) async fn grant(owner: &mut PgConnection) -> Result<(), Error> {
     let grants = format!(
         "GRANT USAGE ON SCHEMA public TO assay_app;
          GRANT SELECT ON schema_migrations TO assay_app;
-         GRANT USAGE ON SEQUENCE queries_id_seq TO assay_app;
          GRANT SELECT, INSERT, UPDATE, DELETE ON {changeable} TO assay_app;
          REVOKE ALL ON {appendable} FROM PUBLIC, assay_app;
          GRANT SELECT ON {appendable} TO assay_app;

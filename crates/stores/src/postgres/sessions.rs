@@ -3,6 +3,7 @@ use chrono::{DateTime, Utc};
 use engine::Error;
 use engine::accounts::{Actor, NewSession, Rotated, Rotation, UserId};
 use engine::audit::AuditEntry;
+use engine::jobs::Purged;
 use engine::ports::Sessions;
 use sqlx::postgres::PgRow;
 use sqlx::{Row, query};
@@ -85,6 +86,36 @@ impl Sessions for PostgresStore {
         transaction.append_about(user_id, audit.clone()).await?;
         transaction.commit().await?;
         Ok(ended)
+    }
+
+    async fn purge_over(&self, before: DateTime<Utc>, audit: &AuditEntry) -> Result<Purged, Error> {
+        let mut transaction = self.begin().await?;
+        let mut delete = async |sql| transaction.execute(query(sql).bind(before)).await;
+        let purged = Purged {
+            // Tokens go before the sessions they refer to.
+            refresh_tokens: delete(
+                "DELETE FROM refresh_tokens WHERE expires_at < $1 OR session_id IN (
+                     SELECT id FROM sessions WHERE expires_at < $1 OR ended_at < $1
+                 )",
+            )
+            .await?,
+            sessions: delete("DELETE FROM sessions WHERE expires_at < $1 OR ended_at < $1").await?,
+            invitations: delete(
+                "DELETE FROM invitations
+                 WHERE expires_at < $1 OR accepted_at < $1 OR withdrawn_at < $1",
+            )
+            .await?,
+            password_resets: delete(
+                "DELETE FROM password_resets
+                 WHERE expires_at < $1 OR used_at < $1 OR ended_at < $1",
+            )
+            .await?,
+        };
+        if purged != Purged::default() {
+            transaction.append(&purged.noted_in(audit.clone())).await?;
+        }
+        transaction.commit().await?;
+        Ok(purged)
     }
 }
 

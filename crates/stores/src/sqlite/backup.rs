@@ -56,6 +56,11 @@ impl Backups for SqliteBackups {
         off_thread(move || this.folder.list()).await
     }
 
+    async fn retain(&self) -> Result<(), Error> {
+        let this = self.clone();
+        off_thread(move || this.folder.retain(&this.folder.lock()?)).await
+    }
+
     async fn verify(&self, name: &str, keys: &[SealingKey]) -> Result<VerifiedBackup, Error> {
         let (this, name) = (self.clone(), name.to_owned());
         let (backup, store, scratch) = off_thread(move || {

@@ -22,6 +22,31 @@ impl Configurations for SqliteStore {
             .await
     }
 
+    async fn replace_secret(
+        &self,
+        key: &str,
+        old: &str,
+        new: &str,
+        audit: &AuditEntry,
+    ) -> Result<bool, Error> {
+        let (key, old, new) = (key.to_owned(), old.to_owned(), new.to_owned());
+        let audit = audit.clone();
+        self.write(move |savepoint| {
+            let replaced = first(
+                savepoint,
+                "UPDATE configurations SET value = ?3, updated_at = ?4 WHERE key = ?1 AND value = ?2 AND is_secret
+                 RETURNING id",
+                (key, old, new, text_of(audit.at)),
+                |row| row.get(0),
+            )?;
+            match replaced {
+                Some(id) => append_about(savepoint, id, audit).map(|()| true),
+                None => Ok(false),
+            }
+        })
+        .await
+    }
+
     async fn configuration(&self, key: &str) -> Result<Option<Configuration>, Error> {
         let key = key.to_owned();
         self.read(move |connection| find(connection, &key)).await

@@ -5,7 +5,8 @@ use std::path::Path;
 use engine::{Code, Error};
 use rusqlite::{Connection, OpenFlags};
 
-use super::migrate;
+use super::{down, migrate};
+use crate::migrations::Differences;
 
 /// The store as it was found. Looking changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,48 +15,39 @@ pub struct Diagnosis {
     pub pending: Vec<String>,
     /// Migrations that the store has and this program does not know.
     pub unknown: Vec<String>,
+    /// Migrations that the store has with another text.
+    pub altered: Vec<String>,
 }
 
 /// Looks into the file; one that is not there lacks everything.
 ///
 /// # Errors
 ///
-/// [`Code::SystemStoreDown`] if it cannot be read or is no database.
+/// [`Code::SystemStoreDown`] if it cannot be read or is no database, [`Code::SystemStoreMismatch`] if its tables are
+/// another program's.
 pub fn diagnose(path: &Path) -> Result<Diagnosis, Error> {
-    let applied = applied(path).map_err(|fault| {
-        Error::new(
+    let differences = look(path).map_err(|fault| match fault.code() {
+        Code::SystemStoreMismatch => fault,
+        _ => Error::new(
             Code::SystemStoreDown,
             format!("the system store `{}` cannot be read", path.display()),
         )
         .with_hint("check who owns the file, or restore it with `assay backup restore`")
-        .with_cause(fault)
+        .with_cause(fault.cause().unwrap_or_default()),
     })?;
     Ok(Diagnosis {
-        pending: migrate::known()
-            .filter(|name| !applied.iter().any(|done| done == name))
-            .map(str::to_owned)
-            .collect(),
-        unknown: applied
-            .iter()
-            .filter(|name| !migrate::known().any(|known| known == *name))
-            .cloned()
-            .collect(),
+        pending: differences.pending,
+        unknown: differences.unknown,
+        altered: differences.altered,
     })
 }
 
-fn applied(path: &Path) -> rusqlite::Result<Vec<String>> {
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    let store = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )?;
-    if !store.table_exists(None, "schema_migrations")? {
-        return Ok(Vec::new());
-    }
-    store
-        .prepare("SELECT name FROM schema_migrations ORDER BY name")?
-        .query_map([], |row| row.get(0))?
-        .collect()
+fn look(path: &Path) -> Result<Differences, Error> {
+    let store = if path.exists() {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Connection::open_with_flags(path, flags)
+    } else {
+        Connection::open_in_memory()
+    };
+    migrate::look(&store.map_err(down)?)
 }

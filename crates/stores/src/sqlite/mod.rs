@@ -14,10 +14,12 @@ mod sessions;
 
 mod feedback;
 mod queries;
+mod situation;
 
 mod configurations;
 mod ontologies;
 mod policies;
+mod verified_queries;
 
 mod audit_logs;
 mod backup;

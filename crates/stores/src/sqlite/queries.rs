@@ -3,7 +3,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use engine::accounts::UserId;
 use engine::audit::AuditEntry;
 use engine::ports::{
-    FinishedQuery, NewQuery, Page, PageRequest, Queries, QueryFilter, QueryRecord, QueryStatus,
+    Begun, FinishedQuery, NewQuery, Page, PageRequest, Queries, QueryFilter, QueryRecord,
+    QueryStatus,
 };
 use engine::{Code, Error};
 use rusqlite::{Row, Savepoint};
@@ -13,6 +14,7 @@ use super::audit_logs::{append, append_about};
 use super::rows::{
     Conditions, all, execute, first, insert, page, parsed, text_of, time, time_or_none,
 };
+use super::situation::situation;
 use super::{Failed, SqliteStore};
 
 /// A question with the rating by the one who asked.
@@ -22,7 +24,7 @@ const SELECT: &str = "SELECT queries.*, (
 
 #[async_trait]
 impl Queries for SqliteStore {
-    async fn begin_query(&self, query: &NewQuery, audit: &AuditEntry) -> Result<i64, Error> {
+    async fn begin_query(&self, query: &NewQuery, audit: &AuditEntry) -> Result<Begun, Error> {
         let (query, audit) = (query.clone(), audit.clone());
         self.write(move |savepoint| {
             let id = insert(
@@ -39,7 +41,8 @@ impl Queries for SqliteStore {
                 ),
             )?;
             append_about(savepoint, id, audit)?;
-            Ok(id)
+            let situation = situation(savepoint, query.role)?;
+            Ok(Begun { id, situation })
         })
         .await
     }

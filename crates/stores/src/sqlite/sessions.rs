@@ -3,6 +3,7 @@ use chrono::{DateTime, Utc};
 use engine::Error;
 use engine::accounts::{Actor, NewSession, Rotated, Rotation, UserId};
 use engine::audit::AuditEntry;
+use engine::jobs::Purged;
 use engine::ports::Sessions;
 use rusqlite::{Connection, OptionalExtension, Row, Savepoint};
 
@@ -89,6 +90,35 @@ impl Sessions for SqliteStore {
             let ended = end_sessions(savepoint, user_id, None, audit.at)?;
             append_about(savepoint, user_id, audit)?;
             Ok(ended as u64)
+        })
+        .await
+    }
+
+    async fn purge_over(&self, before: DateTime<Utc>, audit: &AuditEntry) -> Result<Purged, Error> {
+        let (before, audit) = (text_of(before), audit.clone());
+        self.write(move |savepoint| {
+            let delete = |sql| execute(savepoint, sql, [&before]).map(|rows| rows as u64);
+            let purged = Purged {
+                // Tokens go before the sessions they refer to.
+                refresh_tokens: delete(
+                    "DELETE FROM refresh_tokens WHERE expires_at < ?1 OR session_id IN (
+                         SELECT id FROM sessions WHERE expires_at < ?1 OR ended_at < ?1
+                     )",
+                )?,
+                sessions: delete("DELETE FROM sessions WHERE expires_at < ?1 OR ended_at < ?1")?,
+                invitations: delete(
+                    "DELETE FROM invitations
+                     WHERE expires_at < ?1 OR accepted_at < ?1 OR withdrawn_at < ?1",
+                )?,
+                password_resets: delete(
+                    "DELETE FROM password_resets
+                     WHERE expires_at < ?1 OR used_at < ?1 OR ended_at < ?1",
+                )?,
+            };
+            if purged != Purged::default() {
+                append(savepoint, &purged.noted_in(audit))?;
+            }
+            Ok(purged)
         })
         .await
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use engine::Error;
 use engine::policy::{VisibleSchema, quote_identifier};
-use engine::ports::QueryLimits;
+use engine::ports::{PlanStep, QueryLimits};
 use engine::result::ResultSet;
 use engine::schema::TableKind;
 use rusqlite::config::DbConfig;
@@ -21,7 +21,7 @@ use super::authorizer::Authorizer;
 use super::faults::{self, Fault};
 use super::program::{self, Catalog};
 use super::watch::Watch;
-use super::{functions, rows, temporary_files, words};
+use super::{functions, plan, rows, temporary_files, words};
 
 /// The longest value, stored or made on the way.
 pub(super) const VALUE_BYTES: i32 = 1 << 20;
@@ -127,7 +127,38 @@ impl FencedConnection {
         limits: &QueryLimits,
         watch: &Arc<Watch>,
     ) -> Result<ResultSet, Error> {
-        let outcome = self.try_query(text, visible, limits, watch);
+        self.ask(text, visible, limits, watch, |mut asked| {
+            asked.check.authorizer.run();
+            rows::collect(&mut asked.statement, limits).map_err(|failure| match failure {
+                rows::Failure::TooManyBytes => Fault::TooManyBytes,
+                rows::Failure::Sqlite(error) => Fault::Sqlite(error),
+            })
+        })
+    }
+
+    /// Returns how SQLite would run a statement that [`FencedConnection::query`] would run.
+    pub(super) fn explain(
+        &mut self,
+        text: &str,
+        visible: &Arc<VisibleSchema>,
+        limits: &QueryLimits,
+        watch: &Arc<Watch>,
+    ) -> Result<Vec<PlanStep>, Error> {
+        self.ask(text, visible, limits, watch, |asked| {
+            plan::read(&asked.check, text)
+        })
+    }
+
+    /// Prepares and checks a statement, and gives it to `then`.
+    fn ask<T>(
+        &mut self,
+        text: &str,
+        visible: &Arc<VisibleSchema>,
+        limits: &QueryLimits,
+        watch: &Arc<Watch>,
+        then: impl FnOnce(Asked<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Error> {
+        let outcome = self.try_ask(text, visible, watch, then);
         self.authorizer.own();
         outcome.map_err(|fault| {
             if let Fault::Sqlite(error) = &fault {
@@ -143,13 +174,13 @@ impl FencedConnection {
         })
     }
 
-    fn try_query(
+    fn try_ask<T>(
         &mut self,
         text: &str,
         visible: &Arc<VisibleSchema>,
-        limits: &QueryLimits,
         watch: &Arc<Watch>,
-    ) -> Result<ResultSet, Fault> {
+        then: impl FnOnce(Asked<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
         // For SQLite a text ends at its first NUL, for everyone else who reads it later it does not.
         if text.contains('\0') {
             return Err(Fault::NulByte);
@@ -161,7 +192,7 @@ impl FencedConnection {
         let _attended = watch.attend(&self.connection)?;
 
         self.authorizer.ask(visible, &self.table_functions);
-        let mut statement =
+        let statement =
             prepare_select(&self.connection, text).map_err(|fault| self.denied_or(fault))?;
         let check = program::Check {
             connection: &self.connection,
@@ -171,12 +202,7 @@ impl FencedConnection {
             virtual_tables: &virtual_tables,
         };
         check.run(text)?;
-
-        self.authorizer.run();
-        rows::collect(&mut statement, limits).map_err(|failure| match failure {
-            rows::Failure::TooManyBytes => Fault::TooManyBytes,
-            rows::Failure::Sqlite(error) => self.denied_or(Fault::Sqlite(error)),
-        })
+        then(Asked { statement, check }).map_err(|fault| self.denied_or(fault))
     }
 
     fn denied_or(&self, fault: Fault) -> Fault {
@@ -219,6 +245,12 @@ impl FencedConnection {
         }
         Ok(names)
     }
+}
+
+/// A statement that has passed every check.
+struct Asked<'a> {
+    statement: Statement<'a>,
+    check: program::Check<'a>,
 }
 
 /// Opens a file of which nothing will be written and which nobody else writes.

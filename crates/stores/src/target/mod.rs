@@ -3,12 +3,14 @@
 //! stops alone is in docs/fences.md.
 
 pub mod read_schema;
+pub mod values;
 
 mod authorizer;
 mod connection;
 mod echo;
 mod faults;
 mod functions;
+mod plan;
 mod program;
 mod rows;
 mod temporary_files;
@@ -25,7 +27,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use engine::guard::GuardedSql;
 use engine::policy::VisibleSchema;
-use engine::ports::{QueryLimits, TargetGeneration};
+use engine::ports::{FoundValues, PlanStep, QueryLimits, TargetGeneration, ValueIndexState};
 use engine::question::Provenance;
 use engine::result::ResultSet;
 use engine::schema::Schema;
@@ -33,6 +35,7 @@ use engine::{Code, Error};
 use tokio::sync::Semaphore;
 
 use connection::FencedConnection;
+use values::ValueIndex;
 use watch::Watch;
 
 /// Says where the data of a generation came from, asked anew for each answer because the original may change.
@@ -42,7 +45,9 @@ pub type ProvenanceOf = Box<dyn Fn() -> Provenance + Send + Sync>;
 pub struct SqliteGeneration {
     schema: Arc<Schema>,
     provenance: ProvenanceOf,
+    fingerprint: String,
     pool: Arc<Pool>,
+    values: Option<ValueIndex>,
 }
 
 impl SqliteGeneration {
@@ -50,8 +55,19 @@ impl SqliteGeneration {
     pub fn new(path: PathBuf, schema: Arc<Schema>, provenance: ProvenanceOf) -> Self {
         Self {
             schema,
+            fingerprint: provenance().fingerprint,
             provenance,
             pool: Arc::new(Pool::new(path)),
+            values: None,
+        }
+    }
+
+    /// Adds the index in which words of questions are looked up.
+    #[must_use]
+    pub fn with_values(self, values: ValueIndex) -> Self {
+        Self {
+            values: Some(values),
+            ..self
         }
     }
 
@@ -62,6 +78,18 @@ impl SqliteGeneration {
         visible: Arc<VisibleSchema>,
         limits: QueryLimits,
     ) -> Result<ResultSet, Error> {
+        let job = move |connection: &mut FencedConnection, watch: &Arc<Watch>| {
+            connection.query(&text, &visible, &limits, watch)
+        };
+        self.work(limits, job).await
+    }
+
+    /// Does `job` on a connection and off the threads that serve requests, until the deadline or until nobody waits.
+    async fn work<T: Send + 'static>(
+        &self,
+        limits: QueryLimits,
+        job: impl FnOnce(&mut FencedConnection, &Arc<Watch>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         // A time-out too large for the clock is as good as none; a day stands for it.
         let deadline = Instant::now()
             .checked_add(limits.timeout)
@@ -78,12 +106,14 @@ impl SqliteGeneration {
                 .await
                 .map_err(internal)?;
             let (pool, watch) = (pool.clone(), watch.clone());
-            let job = move || {
+            let blocking = move || {
                 // Held by the thread and not by the future: what was given up may still be on its last opcode.
                 let _permit = permit;
-                pool.query(&text, &visible, &limits, &watch)
+                pool.with_connection(|connection| job(connection, &watch))
             };
-            tokio::task::spawn_blocking(job).await.map_err(internal)?
+            tokio::task::spawn_blocking(blocking)
+                .await
+                .map_err(internal)?
         };
         match tokio::time::timeout_at(deadline.into(), work).await {
             Ok(result) => result,
@@ -98,6 +128,10 @@ impl TargetGeneration for SqliteGeneration {
         &self.schema
     }
 
+    fn fingerprint(&self) -> String {
+        self.fingerprint.clone()
+    }
+
     fn provenance(&self) -> Provenance {
         (self.provenance)()
     }
@@ -105,6 +139,30 @@ impl TargetGeneration for SqliteGeneration {
     async fn query(&self, sql: &GuardedSql, limits: &QueryLimits) -> Result<ResultSet, Error> {
         self.run(sql.text().to_owned(), sql.visible().clone(), *limits)
             .await
+    }
+
+    async fn find_values(
+        &self,
+        question: &str,
+        visible: &Arc<VisibleSchema>,
+        limit: usize,
+    ) -> Result<FoundValues, Error> {
+        match &self.values {
+            Some(values) => values.find(question, visible, limit).await,
+            None => Ok(FoundValues::without_index(ValueIndexState::Missing)),
+        }
+    }
+
+    async fn explain(
+        &self,
+        sql: &GuardedSql,
+        limits: &QueryLimits,
+    ) -> Result<Vec<PlanStep>, Error> {
+        let (text, visible, limits) = (sql.text().to_owned(), sql.visible().clone(), *limits);
+        let job = move |connection: &mut FencedConnection, watch: &Arc<Watch>| {
+            connection.explain(&text, &visible, &limits, watch)
+        };
+        self.work(limits, job).await
     }
 }
 
@@ -128,19 +186,16 @@ impl Pool {
         }
     }
 
-    fn query(
+    fn with_connection<T>(
         &self,
-        text: &str,
-        visible: &Arc<VisibleSchema>,
-        limits: &QueryLimits,
-        watch: &Arc<Watch>,
-    ) -> Result<ResultSet, Error> {
+        job: impl FnOnce(&mut FencedConnection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let waiting = self.idle().pop();
         let mut connection = match waiting {
             Some(connection) => connection,
             None => FencedConnection::open(&self.path)?,
         };
-        let result = connection.query(text, visible, limits, watch);
+        let result = job(&mut connection);
         if connection.is_sound() {
             self.idle().push(connection);
         }

@@ -53,6 +53,11 @@ impl Catalog {
         Ok(catalog)
     }
 
+    /// Returns the indexes that have a tree, by name.
+    pub(super) fn indexes(&self) -> impl Iterator<Item = &str> {
+        self.trees.values().filter_map(|tree| tree.index.as_deref())
+    }
+
     /// Says whether the file has a table, view or index of this name.
     pub(super) fn has_object(&self, name: &str) -> bool {
         self.objects.contains(&name.to_ascii_lowercase())
@@ -114,6 +119,17 @@ impl Check<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Says whether an index is of a visible table and holds nothing that is hidden.
+    pub(super) fn may_name_index(&self, index: &str) -> rusqlite::Result<bool> {
+        let mut trees = self.catalog.trees.values();
+        let tree = trees.find(|tree| tree.index.as_deref() == Some(index));
+        let Some(tree) = tree.filter(|tree| self.visible.table(&tree.table).is_some()) else {
+            return Ok(false);
+        };
+        let is_whole = !self.visible.has_hidden_columns(&tree.table);
+        Ok(is_whole || !self.layout(tree)?.stored.contains(&true))
     }
 
     fn tree(&self, step: &Step) -> Result<&Tree, Fault> {
@@ -324,7 +340,7 @@ pub(super) fn virtual_tables_opened(
 }
 
 /// Returns a text column, however it is encoded; NULL is empty.
-fn text(row: &rusqlite::Row<'_>, index: usize) -> rusqlite::Result<String> {
+pub(super) fn text(row: &rusqlite::Row<'_>, index: usize) -> rusqlite::Result<String> {
     Ok(match row.get_ref(index)? {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
             String::from_utf8_lossy(bytes).into_owned()

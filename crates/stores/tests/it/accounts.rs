@@ -3,5 +3,6 @@
 mod joining;
 mod keys;
 mod passwords;
+mod session_cache;
 mod sessions;
-mod world;
+pub mod world;

@@ -200,6 +200,7 @@ async fn exactly_as_many_as_asked_for_are_kept(scene: Scene) {
         let kept: Vec<_> = made.iter().rev().take(scene::KEEP).cloned().collect();
         assert_eq!(scene.backups.list().await.unwrap(), kept);
     }
+    scene.backups.retain().await.unwrap();
     let files = std::fs::read_dir(scene.folder()).unwrap().count();
     assert_eq!(files, 2 * scene::KEEP + 1, "two files each, and the lock");
 }

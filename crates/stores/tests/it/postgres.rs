@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use engine::accounts::{Email, NewUser, UserId};
 use engine::audit::{AuditEntry, SealingKey};
 use engine::policy::Role;
-use engine::ports::{NewQuery, Users};
+use engine::ports::{NewQuery, Situations, Users};
 use serde_json::json;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row, query};
@@ -46,6 +46,7 @@ async fn ada(store: &PostgresStore) -> UserId {
 fn question(user_id: UserId, text: &str) -> NewQuery {
     NewQuery {
         user_id,
+        role: Role::Viewer,
         question: Some(text.into()),
         sql: None,
         instance_id: "one".into(),

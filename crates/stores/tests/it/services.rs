@@ -1,11 +1,15 @@
 //! Real services for tests, by the addresses in TEST_... variables, which `scripts/services run` sets.
 
+use std::process::Command;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, raw_sql};
+use stores::chroma::ChromaSettings;
 use stores::postgres::{PostgresSettings, PostgresStore};
+use stores::redis::RedisSettings;
 use tokio::sync::OnceCell;
 
 /// Returns a migrated database of the test's own, or `None` if there is no server.
@@ -33,6 +37,188 @@ pub async fn postgres() -> Option<PostgresFixture> {
 pub async fn empty_postgres() -> Option<PostgresFixture> {
     let server = address("TEST_DATABASE_URL")?;
     Some(PostgresFixture::create(&server, "template0").await)
+}
+
+/// Returns the throwaway Redis with a key prefix of the test's own, or `None` if there is none.
+///
+/// # Panics
+///
+/// As [`postgres`].
+pub fn redis() -> Option<RedisSettings> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let mut settings = RedisSettings::new(address("TEST_REDIS_URL")?);
+    // With what a pattern would take for something else.
+    settings.key_prefix = format!("[test]*{}-{number}:", std::process::id());
+    Some(settings)
+}
+
+/// Returns a Redis that a test may stop and stall, or `None` where there is none at all.
+///
+/// # Panics
+///
+/// As [`postgres`].
+pub async fn own_redis() -> Option<OwnRedis> {
+    address("TEST_REDIS_URL")?;
+    let folder = tempfile::tempdir().unwrap();
+    // A port that is taken shows when the server ends at once, and the next one is tried.
+    for _ in 0..20 {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut server = OwnRedis {
+            port: port.local_addr().unwrap().port(),
+            folder: folder.path().to_owned(),
+            process: None,
+            _folder: None,
+        };
+        drop(port);
+        if server.try_start().await {
+            server._folder = Some(folder);
+            return Some(server);
+        }
+    }
+    panic!("Redis does not start");
+}
+
+/// A Redis of one test, with nothing on disk, that is gone when this is dropped.
+pub struct OwnRedis {
+    port: u16,
+    folder: std::path::PathBuf,
+    process: Option<std::process::Child>,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl OwnRedis {
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub fn settings(&self) -> RedisSettings {
+        RedisSettings::new(self.url())
+    }
+
+    /// Leaves it running but deaf.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let process = self.process.as_ref().unwrap().id().to_string();
+        let mut kill = std::process::Command::new("kill");
+        assert!(kill.args([signal, &process]).status().unwrap().success());
+    }
+
+    /// Ends it, and all it held.
+    pub fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    /// Starts it again, at the same address and empty.
+    pub async fn start(&mut self) {
+        assert!(self.try_start().await, "Redis does not start again");
+    }
+
+    async fn try_start(&mut self) -> bool {
+        let mut server = std::process::Command::new("redis-server");
+        server.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"]);
+        server.args(["--save", "", "--appendonly", "no", "--dir"]);
+        server.arg(&self.folder).stdout(std::process::Stdio::null());
+        let process = self.process.insert(server.spawn().unwrap());
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).unwrap();
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+        while tokio::time::Instant::now() < deadline {
+            if process.try_wait().unwrap().is_some() {
+                return false;
+            }
+            if client.get_multiplexed_async_connection().await.is_ok() {
+                return true;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        false
+    }
+}
+
+impl Drop for OwnRedis {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Returns settings for a Chroma database of the test's own, or `None` if there is no server, as [`postgres`] does.
+pub fn chroma() -> Option<ChromaSettings> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let mut settings = ChromaSettings::new(address("TEST_CHROMA_URL")?);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    settings.database = format!("assay_test_{}_{number}", std::process::id());
+    // Many tests share one server and few processors.
+    settings.search_timeout = Duration::from_secs(30);
+    Some(settings)
+}
+
+/// A service of the test's own, which it may stop; gone when this is dropped.
+pub struct OwnService {
+    name: &'static str,
+    folder: String,
+    url: String,
+}
+
+impl OwnService {
+    /// Starts one; `None` where scripts/services did not start those of all tests.
+    pub fn start(name: &'static str, variable: &str) -> Option<Self> {
+        if std::env::var_os("TEST_SERVICES").is_none() {
+            eprintln!("skipped: the services were not started by scripts/services");
+            return None;
+        }
+        let printed = services_script(&["start", name]);
+        let value = |variable: &str| {
+            let line = format!("export {variable}=");
+            let value = printed
+                .lines()
+                .find_map(|printed| printed.strip_prefix(&line));
+            value.unwrap().to_owned()
+        };
+        Some(Self {
+            name,
+            folder: value("TEST_SERVICES"),
+            url: value(variable),
+        })
+    }
+
+    /// Its address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where it keeps its data.
+    pub fn folder(&self) -> std::path::PathBuf {
+        std::path::Path::new(&self.folder).join(self.name)
+    }
+
+    /// Runs `down`, `up`, `pause` or `resume`.
+    pub fn run(&self, command: &str) {
+        services_script(&[command, &self.folder, self.name]);
+    }
+}
+
+impl Drop for OwnService {
+    fn drop(&mut self) {
+        services_script(&["stop", &self.folder]);
+    }
+}
+
+fn services_script(arguments: &[&str]) -> String {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/services");
+    let output = Command::new(script).args(arguments).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 fn address(variable: &str) -> Option<String> {

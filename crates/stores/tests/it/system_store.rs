@@ -2,11 +2,14 @@
 
 mod audit;
 mod governance;
+mod own_entries;
 mod people;
 mod questions;
 mod rollback;
 mod sessions;
+mod situation;
 mod sqlite_only;
+mod verified_queries;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -49,6 +52,7 @@ macro_rules! suite {
                     a_session_lives_until_it_ends_or_expires
                     ending_a_session_that_is_over_records_the_attempt
                     all_sessions_of_a_user_end_at_once
+                    what_is_over_is_purged_and_what_lives_stays
                     a_session_shows_the_role_of_now
                     a_refresh_secret_is_exchanged_for_the_next
                     a_used_refresh_secret_is_good_within_the_leeway
@@ -87,6 +91,24 @@ macro_rules! suite {
                     a_setting_is_replaced_with_before_and_after
                     secret_values_are_not_recorded
                     settings_are_listed_by_key_and_removed
+                    of_several_who_replace_one_secret_at_once_one_succeeds
+                }
+                verified_queries {
+                    a_proposal_is_stored_as_given
+                    verified_queries_are_filtered_and_listed_newest_first
+                    a_proposal_is_changed_until_it_is_reviewed
+                    nobody_reviews_a_proposal_of_their_own
+                    a_review_is_recorded_with_before_and_after_and_is_the_last
+                    reviews_at_once_leave_one
+                    a_query_out_of_use_stays_as_rejected
+                    checks_are_noted_of_approved_queries_in_one_entry
+                }
+                situation {
+                    a_question_begins_in_the_situation_of_its_role
+                    a_situation_hides_what_policies_hide
+                    every_change_of_the_terms_gives_them_a_new_version
+                    what_changes_no_term_keeps_their_version
+                    one_version_names_one_state_while_many_write
                 }
                 audit {
                     entries_are_filtered_and_listed_newest_first
@@ -207,6 +229,7 @@ fn key(user_id: UserId, name: &str, scope: Role) -> NewApiKey {
 fn question(user_id: UserId, text: &str) -> NewQuery {
     NewQuery {
         user_id,
+        role: Role::Viewer,
         question: Some(text.into()),
         sql: None,
         instance_id: "one".into(),
@@ -219,6 +242,7 @@ async fn ask(store: &Store, user_id: UserId, text: &str) -> i64 {
         .begin_query(&question(user_id, text), &entry("query"))
         .await
         .unwrap()
+        .id
 }
 
 fn success() -> FinishedQuery {

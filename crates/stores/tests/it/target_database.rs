@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use engine::guard::{GuardedSql, guard};
 use engine::policy::{Visibility, VisibleSchema};
-use engine::ports::{QueryLimits, TargetGeneration};
+use engine::ports::{PlanStep, QueryLimits, TargetGeneration};
 use engine::prompt::GeneratedSql;
 use engine::question::Provenance;
 use engine::result::Value;
-use engine::schema::{Column, Schema, Table, TableKind};
+use engine::schema::{Column, ColumnRef, Schema, Table, TableKind};
 use engine::{Code, Error};
 use stores::target::SqliteGeneration;
 
@@ -21,6 +21,8 @@ const ENDLESS: &str =
 struct Company {
     generation: Arc<dyn TargetGeneration>,
     visible: Arc<VisibleSchema>,
+    /// What somebody sees from whom nothing is hidden.
+    everything: Arc<VisibleSchema>,
     _folder: tempfile::TempDir,
 }
 
@@ -33,6 +35,12 @@ impl Company {
         let result = self.generation.query(&self.guarded(sql), limits).await?;
         Ok(result.rows)
     }
+
+    async fn explain(&self, sql: &str, visible: &Arc<VisibleSchema>) -> Vec<PlanStep> {
+        let guarded = guard(&GeneratedSql::new(sql), visible).expect(sql);
+        let plan = self.generation.explain(&guarded, &within(5_000)).await;
+        plan.expect(sql)
+    }
 }
 
 fn sqlite() -> Company {
@@ -43,18 +51,34 @@ fn sqlite() -> Company {
         .execute_batch(
             "CREATE TABLE people(id INTEGER PRIMARY KEY, name TEXT, salary INTEGER);
              INSERT INTO people VALUES (1, 'Ada', 50000), (2, 'Bob', 6000), (3, NULL, 7000);
+             CREATE INDEX people_by_name_and_salary ON people(name, salary);
+             CREATE VIEW staff AS SELECT id AS number, name FROM people;
+             CREATE TABLE teams(id INTEGER PRIMARY KEY, name TEXT);
+             CREATE INDEX teams_by_name ON teams(name);
              CREATE TABLE secrets(token TEXT);
              INSERT INTO secrets VALUES ('canary');",
         )
         .expect("a schema");
     drop(connection);
+    let people = |column: &str| ColumnRef {
+        table: "people".to_owned(),
+        column: column.to_owned(),
+    };
+    let staff = Table {
+        kind: TableKind::View,
+        reads: vec![people("id"), people("name")],
+        ..table("staff", &["number", "name"])
+    };
     let schema = Arc::new(Schema {
         tables: vec![
             table("people", &["id", "name", "salary"]),
+            staff,
+            table("teams", &["id", "name"]),
             table("secrets", &["token"]),
         ],
     });
     let visible = VisibleSchema::new(&schema, &Visibility::hiding(["people.salary", "secrets"]));
+    let everything = VisibleSchema::new(&schema, &Visibility::default());
     let provenance = Box::new(|| Provenance {
         fingerprint: "f".to_owned(),
         data_as_of: "2026-01-01T00:00:00Z".to_owned(),
@@ -64,6 +88,7 @@ fn sqlite() -> Company {
     Company {
         generation: Arc::new(SqliteGeneration::new(path, schema, provenance)),
         visible,
+        everything,
         _folder: folder,
     }
 }
@@ -116,6 +141,8 @@ target_database_suite!(
     a_dropped_query_stops,
     queries_run_side_by_side,
     hidden_columns_stay_hidden,
+    a_plan_is_told_as_a_tree_and_nothing_runs,
+    a_plan_names_nothing_that_is_hidden,
     errors_in_the_data_are_the_querys,
     provenance_is_asked_anew,
     the_file_that_is_gone_is_said_to_be_down,
@@ -290,6 +317,90 @@ async fn hidden_columns_stay_hidden(company: Company) {
     }
 }
 
+async fn a_plan_is_told_as_a_tree_and_nothing_runs(company: Company) {
+    let step = |detail: &str, source: Option<&str>, index: Option<&str>| PlanStep {
+        detail: detail.to_owned(),
+        source: source.map(str::to_owned),
+        uses_index: index.is_some(),
+        index: index.map(str::to_owned),
+        steps: Vec::new(),
+    };
+    let plan = company
+        .explain(
+            "SELECT t.id, (SELECT count(*) FROM people p WHERE p.name = t.name) FROM teams t WHERE t.name = 'Red'",
+            &company.everything,
+        )
+        .await;
+    let people = step(
+        "SEARCH p USING COVERING INDEX people_by_name_and_salary (name=?)",
+        Some("p"),
+        Some("people_by_name_and_salary"),
+    );
+    let expected = [
+        step(
+            "SEARCH t USING COVERING INDEX teams_by_name (name=?)",
+            Some("t"),
+            Some("teams_by_name"),
+        ),
+        PlanStep {
+            steps: vec![people],
+            ..step("CORRELATED SCALAR SUBQUERY 1", None, None)
+        },
+    ];
+    assert_eq!(plan, expected);
+
+    let scan = company
+        .explain(
+            "SELECT salary FROM people ORDER BY salary",
+            &company.everything,
+        )
+        .await;
+    assert_eq!((scan[0].source.as_deref(), scan.len()), (Some("people"), 2));
+    let by_key = company
+        .explain("SELECT name FROM teams WHERE id = 1", &company.everything)
+        .await;
+    assert!(
+        by_key[0].uses_index && by_key[0].index.is_none(),
+        "{by_key:?}"
+    );
+    assert!(
+        !company
+            .explain(ENDLESS, &company.everything)
+            .await
+            .is_empty()
+    );
+}
+
+async fn a_plan_names_nothing_that_is_hidden(company: Company) {
+    for sql in [
+        // The only index that serves holds a hidden column as well.
+        "SELECT id FROM people WHERE name = 'Ada'",
+        "SELECT count(*) FROM people WHERE name > 'A' OR id = 2",
+        "SELECT name FROM people ORDER BY name",
+        "SELECT * FROM people NATURAL JOIN teams",
+        "SELECT name FROM staff WHERE name = 'Ada'",
+        "SELECT s.name FROM staff s LEFT JOIN people p ON p.name = s.name",
+        // A name that looks like the database's own words.
+        "SELECT id FROM people AS \"x USING INDEX people_by_name_and\" WHERE name = 'Ada'",
+        "SELECT name FROM sqlite_master",
+    ] {
+        let told = format!("{:?}", company.explain(sql, &company.visible).await);
+        for hidden in ["salary", "secrets", "token"] {
+            assert!(!told.contains(hidden), "{sql}: {told}");
+        }
+    }
+    let plan = company
+        .explain("SELECT id FROM people WHERE name = 'Ada'", &company.visible)
+        .await;
+    let step = &plan[0];
+    assert_eq!(step.detail, "SEARCH people USING INDEX");
+    assert_eq!((step.uses_index, step.index.as_deref()), (true, None));
+    let plan = company
+        .explain("SELECT id FROM teams WHERE name = 'Red'", &company.visible)
+        .await;
+    assert_eq!(plan[0].index.as_deref(), Some("teams_by_name"));
+}
+
 async fn errors_in_the_data_are_the_querys(company: Company) {
     for (sql, message) in [
         ("SELECT abs(-9223372036854775807 - 1)", "integer overflow"),
@@ -312,7 +423,7 @@ async fn errors_in_the_data_are_the_querys(company: Company) {
 
 async fn provenance_is_asked_anew(company: Company) {
     assert!(company.generation.provenance().original_changed);
-    assert_eq!(company.generation.schema().tables.len(), 2);
+    assert_eq!(company.generation.schema().tables.len(), 4);
 }
 
 async fn the_file_that_is_gone_is_said_to_be_down(company: Company) {

@@ -18,7 +18,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Figure, failed};
+use super::{Figure, failed, trail};
 use crate::accounts::AccessTokens;
 use crate::cli::output;
 use crate::config::{EnvVars, Settings};
@@ -63,6 +63,7 @@ pub async fn figures(folder: &Path, postgres: Option<&str>) -> Result<Vec<Figure
         if url.is_none() {
             figures.extend(server.logins().await?);
         }
+        figures.push(server.trail(name).await?);
     }
     Ok(figures)
 }
@@ -72,6 +73,8 @@ struct Server {
     address: SocketAddr,
     token: String,
     folder: std::path::PathBuf,
+    settings: Settings,
+    store: Arc<dyn SystemStore>,
     serving: tokio::task::JoinHandle<()>,
     sealing: tokio::task::JoinHandle<()>,
 }
@@ -133,7 +136,9 @@ impl Server {
         let (user_id, until) = (session.actor.user_id, session.access_expires_at);
         let token = tokens.issue(user_id, &session.secret, now, until)?;
         let keys = Keys::open(&settings)?;
-        let sealing = tokio::spawn(Sealer::new(&app.ports, &keys, &settings).run());
+        let sealing =
+            tokio::spawn(Sealer::new(&app.ports, &keys, &settings).run(std::future::pending()));
+        let trail = Arc::clone(&app.ports.store);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
             .map_err(failed)?;
@@ -147,6 +152,8 @@ impl Server {
             address,
             token,
             folder: folder.to_owned(),
+            settings,
+            store: trail,
             serving,
             sealing,
         })
@@ -172,6 +179,10 @@ impl Server {
                 spent * 1e3 / load.requests
             ),
         ))
+    }
+
+    async fn trail(&self, store: &str) -> Result<Figure, Error> {
+        trail::figure(store, &self.folder, &self.settings, &self.store).await
     }
 
     async fn logins(&self) -> Result<Vec<Figure>, Error> {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use engine::Error;
 use engine::accounts::Actor;
-use engine::ask::{AskSettings, PromptStyle, ask};
+use engine::ask::{AskSettings, Linking, PromptStyle, ask};
 use engine::ports::{AskPorts, TargetDatabase, TokenCounts};
 use engine::prompt::PROMPT_VERSION;
 use engine::question::{Outcome, Question, Timings};
@@ -45,8 +45,21 @@ impl EnginePredictor {
         settings: AskSettings,
         actor: Actor,
     ) -> Self {
+        // Each answer is the model's own.
+        let settings = AskSettings {
+            reuse: false,
+            ..settings
+        };
         let settings = match arm {
             Arm::Product => settings,
+            Arm::Unlinked => AskSettings {
+                linking: Linking {
+                    meaning: false,
+                    values: false,
+                    examples: false,
+                },
+                ..settings
+            },
             Arm::Plain => AskSettings {
                 style: PromptStyle::Plain,
                 max_repairs: 0,

@@ -126,6 +126,7 @@ impl Fixture {
 
     fn args(&self) -> Args {
         Args {
+            with_unlinked: false,
             questions: self.folder.path().join("questions.jsonl"),
             databases: self.folder.path().to_owned(),
             limit: None,

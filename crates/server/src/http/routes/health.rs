@@ -1,6 +1,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use engine::Error;
+use engine::ports::{Cache, Ports};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -25,7 +26,7 @@ pub struct Ready {
     generator: Component,
     /// The index of schema, examples and terms.
     vector_store: Component,
-    /// Rate limits and whatever else is kept for a short time.
+    /// Rate limits, jobs and whatever else is kept for a short time.
     cache: Component,
 }
 
@@ -79,22 +80,54 @@ pub async fn ready(state: Shared) -> (StatusCode, Json<Ready>) {
         },
         Err(error) => Component::down(&error),
     };
-    let status = match (system_store.state, target.state) {
-        ("down", _) | (_, "down") => "unavailable",
-        ("up", "up") => "ready",
-        _ => "degraded",
+    let cache = cache(&*ports.cache);
+    let vector_store = vector_store(ports).await;
+    let states = [
+        system_store.state,
+        target.state,
+        cache.state,
+        vector_store.state,
+    ];
+    let status = if system_store.state == "down" || target.state == "down" {
+        "unavailable"
+    } else if states.iter().all(|state| matches!(*state, "up" | "off")) {
+        "ready"
+    } else {
+        "degraded"
     };
     let body = Ready {
         status,
         system_store,
         target,
         generator: Component::new("up", ports.asking.generator.identity().name),
-        vector_store: Component::new("off", "schema linking is lexical"),
-        cache: Component::new("up", "in process"),
+        vector_store,
+        cache,
     };
     let code = match status {
         "unavailable" => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::OK,
     };
     (code, Json(body))
+}
+
+/// Questions are answered without it, by words alone.
+async fn vector_store(ports: &Ports) -> Component {
+    let Some(embedder) = &ports.asking.embedder else {
+        return Component::new("off", "no embedding model: tables are found by words");
+    };
+    match ports.asking.vectors.ping().await {
+        Ok(()) => Component::new("up", embedder.identity().name),
+        Err(error) => Component::down(&error),
+    }
+}
+
+/// Questions are answered without Redis, so its absence is no more than worth knowing.
+fn cache(cache: &dyn Cache) -> Component {
+    if cache.is_degraded() {
+        Component::new("degraded", "in process: Redis is down")
+    } else if cache.is_shared() {
+        Component::new("up", "Redis")
+    } else {
+        Component::new("up", "in process")
+    }
 }

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::http::{HeaderName, StatusCode, header};
+use engine::jobs;
 use engine::ontology::{self, BusinessTerm, Imported, NewTerm, TermChange};
 use serde::{Deserialize, Deserializer};
 use utoipa::{IntoParams, ToSchema};
@@ -78,6 +79,7 @@ pub async fn create(
     JsonBody(body): JsonBody<NewTerm>,
 ) -> Result<(StatusCode, Json<BusinessTerm>), Failure> {
     let term = ontology::create(&state.app.ports, &caller.actor, body).await?;
+    jobs::keep_index(&state.app.ports, &state.app.work).await;
     Ok((StatusCode::CREATED, Json(term)))
 }
 
@@ -119,6 +121,7 @@ pub async fn change(
         owner: body.owner,
     };
     let term = ontology::change(&state.app.ports, &caller.actor, id.0, change).await?;
+    jobs::keep_index(&state.app.ports, &state.app.work).await;
     Ok(Json(term))
 }
 
@@ -135,6 +138,7 @@ pub async fn delete(
     id: PathId,
 ) -> Result<StatusCode, Failure> {
     ontology::delete(&state.app.ports, &caller.actor, id.0).await?;
+    jobs::keep_index(&state.app.ports, &state.app.work).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -160,6 +164,7 @@ pub async fn import(
     YamlBody(body): YamlBody,
 ) -> Result<Json<Imported>, Failure> {
     let done = ontology::import(&state.app.ports, &caller.actor, &body).await?;
+    jobs::keep_index(&state.app.ports, &state.app.work).await;
     Ok(Json(done))
 }
 

@@ -7,6 +7,7 @@ use engine::question::{Answer, Outcome, Question};
 use engine::{Code, Error};
 use futures::future::AbortHandle;
 use serde::Deserialize;
+use tracing::Instrument;
 use utoipa::ToSchema;
 
 use crate::http::auth::{Require, Viewer};
@@ -71,7 +72,7 @@ where
     let (abort, registration) = AbortHandle::new_pair();
     let _abort = AbortOnDrop(abort);
     let started = Instant::now();
-    let outcome = tokio::spawn(work(registration))
+    let outcome = tokio::spawn(work(registration).in_current_span())
         .await
         .map_err(|fault| Error::new(Code::Internal, "the question was lost").with_cause(fault))
         .flatten();

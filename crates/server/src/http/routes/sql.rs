@@ -3,7 +3,7 @@ use engine::admission::admit;
 use engine::ask::run_sql;
 use engine::prompt::GeneratedSql;
 use engine::question::Answer;
-use engine::validation::{self, Validated};
+use engine::validation::{self, Explained, Validated};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -66,4 +66,24 @@ pub async fn validate(
     let sql = GeneratedSql::new(body.sql);
     let validated = validation::validate(&state.app.ports, &caller.actor, &sql).await?;
     Ok(Json(validated))
+}
+
+/// Shows how the database would run SQL, without running it: what would run, the tables, and the plan with the indexes that
+/// it uses; or the refusal. Nothing hidden is named.
+#[utoipa::path(post, path = "/api/v1/sql/explain", tag = "sql", request_body = Execute, security(("session" = [])), responses(
+    (status = 200, body = Explained),
+    (status = 422, body = Problem, content_type = "application/problem+json"),
+    (status = 504, body = Problem, content_type = "application/problem+json"),
+    CallerProblems,
+    BodyProblems,
+))]
+pub async fn explain(
+    state: Shared,
+    caller: Require<Analyst>,
+    JsonBody(body): JsonBody<Execute>,
+) -> Result<Json<Explained>, Failure> {
+    let sql = GeneratedSql::new(body.sql);
+    let (ports, limits) = (&state.app.ports, &state.app.ask.query);
+    let explained = validation::explain(ports, limits, &caller.actor, &sql).await?;
+    Ok(Json(explained))
 }

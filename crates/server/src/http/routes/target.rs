@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use engine::audit::AuditEntry;
-use engine::{Code, Error};
+use engine::{Code, Error, jobs};
 use serde::Serialize;
 use serde_json::json;
 use stores::golden_copy::{Ensured, GenerationStatus, GoldenCopy, OriginalState};
@@ -155,6 +155,7 @@ async fn bring(
     };
     record(state, caller, action, changes).await?;
     let done = done?;
+    jobs::keep_index(&state.app.ports, &state.app.work).await;
     Ok(Json(Brought {
         fingerprint: done.fingerprint,
         is_new: done.is_new,

@@ -104,6 +104,51 @@ fn what_is_visible_can_be_read() {
 }
 
 #[test]
+fn a_plan_is_refused_where_the_statement_is_and_names_nothing_hidden() {
+    let company = company();
+    let explain = |sql: &str| {
+        let asked = company.explain(sql);
+        asked.map(|plan| format!("{plan:?}"))
+    };
+    for sql in [
+        "SELECT name FROM people WHERE team_id = 2",
+        "SELECT name FROM people WHERE id = 2 OR team_id = 3",
+        "SELECT name FROM directory WHERE team_id = 1 ORDER BY 1 DESC",
+        "SELECT grade FROM grades WHERE grade >= 'A' ORDER BY 1",
+        "SELECT name FROM people WHERE lower(name) = 'ada'",
+        "SELECT body FROM notes WHERE notes MATCH 'quick'",
+    ] {
+        let told = explain(sql).expect(sql);
+        for hidden in ["salary", "people_by_team", "sqlite_autoindex", "secrets"] {
+            assert!(!told.contains(hidden), "{sql}: {told}");
+        }
+    }
+    // This one holds nothing that is hidden.
+    let told = explain("SELECT name FROM people WHERE lower(name) = 'ada'").expect("a plan");
+    assert!(told.contains("USING INDEX people_by_lower_name"), "{told}");
+    for sql in [
+        "SELECT salary FROM people",
+        "SELECT name FROM people WHERE salary > 1",
+        "SELECT name FROM rich",
+        "SELECT count(*) FROM secrets",
+        "SELECT name FROM people JOIN (SELECT 50000 AS salary) USING (salary)",
+        "EXPLAIN QUERY PLAN SELECT token FROM secrets",
+        "SELECT 1; SELECT token FROM secrets",
+        "DELETE FROM people",
+    ] {
+        let (asked, ran) = (
+            explain(sql).expect_err(sql),
+            company.ask(sql).expect_err(sql),
+        );
+        assert_eq!(
+            (asked.code(), asked.message()),
+            (ran.code(), ran.message()),
+            "{sql}"
+        );
+    }
+}
+
+#[test]
 fn a_name_given_to_something_else_hides_nothing_and_shows_nothing() {
     let company = company();
     for (sql, expected) in [

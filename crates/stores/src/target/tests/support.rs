@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use engine::policy::{Visibility, VisibleSchema, quote_identifier};
-use engine::ports::QueryLimits;
+use engine::ports::{PlanStep, QueryLimits};
 use engine::question::Provenance;
 use engine::result::{ResultSet, Value};
 use engine::schema::{Column, ColumnRef, Schema, Table, TableKind};
@@ -70,6 +70,16 @@ impl Target {
             ..QueryLimits::default()
         };
         self.ask_within(sql, limits)
+    }
+
+    /// How raw text would run under the engine's fences alone.
+    pub(super) fn explain(&self, sql: &str) -> Result<Vec<PlanStep>, Error> {
+        let (text, visible) = (sql.to_owned(), self.visible.clone());
+        let limits = QueryLimits::default();
+        let asked = self.generation.work(limits, move |connection, watch| {
+            connection.explain(&text, &visible, &limits, watch)
+        });
+        runtime().block_on(asked)
     }
 
     /// The rows as text, or code and message of the error.

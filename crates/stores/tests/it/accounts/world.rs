@@ -19,7 +19,7 @@ use engine::ports::{
 use engine::prompt::Prompt;
 use engine::{Code, Error};
 use serde_json::json;
-use stores::memory::MemoryRateLimits;
+use stores::memory::{MemoryCache, MemoryJobs, MemoryRateLimits, MemoryVectors};
 use stores::sqlite::SqliteStore;
 
 pub const PASSWORD: &str = "wharf-lemon-tundra-okay";
@@ -46,12 +46,18 @@ impl World {
                     store: store.clone(),
                     target: Arc::new(Nothing),
                     generator: Arc::new(Nothing),
+                    cache: Arc::new(MemoryCache::new(clock.clone())),
+                    vectors: Arc::new(MemoryVectors::in_memory()),
+                    embedder: None,
+                    known: Arc::default(),
                     clock: clock.clone(),
                 },
                 store,
                 passwords: passwords.clone(),
                 mailer: letters.clone(),
                 rate_limits: Arc::new(MemoryRateLimits::default()),
+                cache: Arc::new(MemoryCache::new(clock.clone())),
+                jobs: Arc::new(MemoryJobs::new("here", clock.clone())),
                 clock: clock.clone(),
                 random: Arc::new(Counted::default()),
             },

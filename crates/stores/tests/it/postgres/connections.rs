@@ -1,6 +1,5 @@
 //! Connections die, callers go away, servers restart; the store goes on.
 
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use engine::ports::{AuditLog, PageRequest, Queries};
 use stores::postgres::PostgresSettings;
 
 use super::*;
+use crate::services::OwnService;
 
 const OTHERS: &str =
     "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
@@ -49,10 +49,11 @@ async fn a_connection_that_died_in_the_pool_fails_no_question() {
         while idle.elapsed() < Duration::from_millis(25) {
             tokio::task::yield_now().await;
         }
-        let id = store
+        let begun = store
             .begin_query(&question(ada, "after"), &entry("query"))
             .await;
-        assert!(store.query_record(id.unwrap()).await.unwrap().is_some());
+        let id = begun.unwrap().id;
+        assert!(store.query_record(id).await.unwrap().is_some());
     }
 }
 
@@ -130,13 +131,11 @@ async fn many_more_callers_than_connections_all_get_their_turn() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_store_goes_on_after_a_restart_of_the_server() {
     // Stopping the server of all tests would fail the others, so this one has its own.
-    if std::env::var_os("TEST_SERVICES").is_none() {
-        eprintln!("skipped: the server was not started by scripts/services");
+    let Some(server) = OwnService::start("postgres", "TEST_DATABASE_URL") else {
         return;
-    }
-    let server = Server::start();
+    };
     let store = Arc::new(
-        PostgresStore::open(&PostgresSettings::new(&server.url))
+        PostgresStore::open(&PostgresSettings::new(server.url()))
             .await
             .unwrap(),
     );
@@ -158,8 +157,8 @@ async fn the_store_goes_on_after_a_restart_of_the_server() {
                         .begin_query(&question(ada, "?"), &entry("query"))
                         .await
                     {
-                        Ok(id) => {
-                            begun.push(id);
+                        Ok(question) => {
+                            begun.push(question.id);
                             after += usize::from(failed > 0);
                         }
                         Err(error) => {
@@ -183,7 +182,7 @@ async fn the_store_goes_on_after_a_restart_of_the_server() {
         assert!(store.query_record(*id).await.unwrap().is_some(), "{id}");
     }
     // Every row has its entry, also of questions whose reply was lost.
-    let options: sqlx::postgres::PgConnectOptions = server.url.parse().unwrap();
+    let options: sqlx::postgres::PgConnectOptions = server.url().parse().unwrap();
     let mut raw = sqlx::ConnectOptions::connect(&options).await.unwrap();
     let unmatched = "SELECT count(*) FROM queries FULL JOIN (SELECT * FROM audit_logs WHERE action = 'query') AS entries
                      ON entries.resource_id = queries.id WHERE queries.id IS NULL OR entries.id IS NULL";
@@ -226,45 +225,4 @@ async fn a_wrong_password_and_a_missing_database_are_told_apart() {
     let error = PostgresStore::open(&PostgresSettings::new(missing)).await;
     let error = error.err().unwrap();
     assert!(error.hint().unwrap().contains("createdb"), "{error}");
-}
-
-/// A server of the test's own, gone when this is dropped.
-struct Server {
-    folder: String,
-    url: String,
-}
-
-impl Server {
-    fn start() -> Self {
-        let printed = services_script(&["start"]);
-        let variable = |name: &str| {
-            let line = format!("export {name}=");
-            let value = printed
-                .lines()
-                .find_map(|printed| printed.strip_prefix(&line));
-            value.unwrap().to_owned()
-        };
-        Self {
-            folder: variable("TEST_SERVICES"),
-            url: variable("TEST_DATABASE_URL"),
-        }
-    }
-
-    fn run(&self, command: &str) {
-        services_script(&[command, &self.folder]);
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.run("stop");
-    }
-}
-
-fn services_script(arguments: &[&str]) -> String {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/services");
-    let output = Command::new(script).args(arguments).output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    String::from_utf8(output.stdout).unwrap()
 }

@@ -26,7 +26,7 @@ async fn migrations_run_at_once_apply_once() {
     assert_eq!(
         applied,
         "0001_users 0002_sessions 0003_queries 0004_audit_logs 0005_feedback 0006_policies 0007_ontologies \
-         0008_configurations"
+         0008_configurations 0009_versions 0010_verified_queries"
     );
 }
 
@@ -57,9 +57,36 @@ async fn refused(change: &str, named: &str) {
         .unwrap();
     let settings = PostgresSettings::new(database.url());
     let error = PostgresStore::open(&settings).await.err().unwrap();
-    assert_eq!(error.code(), Code::SystemStoreDown);
+    assert_eq!(error.code(), Code::SystemStoreMismatch);
     assert!(error.message().contains(named), "{error}");
-    assert!(error.hint().is_some());
+    assert!(error.hint().unwrap().contains("DATABASE_URL"));
+}
+
+#[tokio::test]
+async fn a_database_of_another_programs_tables_is_not_touched() {
+    for tables in [
+        "CREATE TABLE users (login TEXT)",
+        "CREATE TABLE schema_migrations (version TEXT)",
+    ] {
+        let Some(database) = services::empty_postgres().await else {
+            return;
+        };
+        let mut raw = database.connect().await;
+        execute(&mut raw, tables).await.unwrap();
+        let settings = PostgresSettings::new(database.url());
+        let error = PostgresStore::open(&settings).await.err().unwrap();
+        assert_eq!(error.code(), Code::SystemStoreMismatch, "{tables}: {error}");
+        assert!(
+            error.hint().unwrap().contains("another database"),
+            "{tables}"
+        );
+        let left: i64 = value(
+            &mut raw,
+            "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'",
+        )
+        .await;
+        assert_eq!(left, 1, "{tables}");
+    }
 }
 
 /// A migration that fails half-way, here on a table that is there already, leaves nothing of itself behind.

@@ -145,7 +145,8 @@ async fn every_text_is_stored_and_found() {
     let odd = "a\0b \u{1f980}\u{202e} e\u{301} \u{fdd0} \u{10ffff} 'q' \"d\" \\ %_ $1";
     let kept = odd.replace('\0', "\u{fffd}");
     let asked = question(ada, odd);
-    let id = store.begin_query(&asked, &entry("query")).await.unwrap();
+    let begun = store.begin_query(&asked, &entry("query")).await;
+    let id = begun.unwrap().id;
     let finished = FinishedQuery {
         sql: Some(odd.into()),
         error: Some(("invalid_sql".into(), odd.into())),
@@ -240,4 +241,52 @@ async fn names_compare_without_regard_to_case_in_every_locale() {
     assert_eq!(again.unwrap_err().code(), Code::EmailTaken);
     let found = store.user_by_email("ÉLODIE@X").await.unwrap().unwrap();
     assert_eq!((found.id, found.email.as_str()), (id, "Élodie@x"));
+}
+
+/// Whoever writes the rows, also one who has silenced ordinary triggers.
+#[tokio::test]
+async fn each_statement_that_changes_a_table_gives_it_a_new_version_and_others_none() {
+    let Some(database) = services::postgres().await else {
+        return;
+    };
+    let store = database.store().await;
+    let mut raw = database.connect().await;
+    execute(&mut raw, "SET session_replication_role TO replica")
+        .await
+        .unwrap();
+    let mut before = store.situation(Role::Viewer).await.unwrap();
+    let at = "created_at, updated_at) VALUES";
+    for (sql, is_of_terms) in [
+        (
+            format!(
+                "INSERT INTO verified_queries (question, sql, status, {at} ('q', 's', 'proposed', now(), now())"
+            ),
+            false,
+        ),
+        (
+            "UPDATE verified_queries SET status = 'approved'".into(),
+            false,
+        ),
+        ("DELETE FROM verified_queries".into(), false),
+        ("TRUNCATE verified_queries".into(), false),
+        (
+            format!(
+                "INSERT INTO business_ontologies (term_name, term_folded, description, {at} ('t', 't', '', now(), now())"
+            ),
+            true,
+        ),
+        ("UPDATE business_ontologies SET owner = 'o'".into(), true),
+        ("DELETE FROM business_ontologies".into(), true),
+        ("TRUNCATE business_ontologies".into(), true),
+    ] {
+        execute(&mut raw, &sql).await.unwrap();
+        let after = store.situation(Role::Viewer).await.unwrap();
+        assert_eq!(after.terms != before.terms, is_of_terms, "{sql}");
+        assert_eq!(
+            after.verified_queries == before.verified_queries,
+            is_of_terms,
+            "{sql}"
+        );
+        before = after;
+    }
 }

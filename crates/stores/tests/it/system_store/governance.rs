@@ -304,6 +304,55 @@ pub async fn secret_values_are_not_recorded(store: Store) {
     }
 }
 
+pub async fn of_several_who_replace_one_secret_at_once_one_succeeds(store: Store) {
+    let secret = |value: &str| NewConfiguration {
+        key: "smtp_password".into(),
+        value: value.into(),
+        description: Some("of the mail server".into()),
+        is_secret: true,
+    };
+    let set = entry("configuration_set");
+    store.set_configuration(&secret("old"), &set).await.unwrap();
+    let outcomes = at_once(8, |number| {
+        let store = store.clone();
+        async move {
+            let again = format!("new {number}");
+            let entry = entry_at("secret_re_encrypted", 5);
+            let done = store.replace_secret("smtp_password", "old", &again, &entry);
+            done.await.unwrap().then_some(again)
+        }
+    })
+    .await;
+    let replaced: Vec<String> = outcomes.into_iter().flatten().collect();
+    assert_eq!(replaced.len(), 1, "{replaced:?}");
+    let stored = store.configuration("smtp_password").await.unwrap().unwrap();
+    assert_eq!(stored.value, replaced[0]);
+    assert_eq!(stored.description.as_deref(), Some("of the mail server"));
+    assert_eq!((stored.is_secret, stored.updated_at), (true, at(5)));
+    let last = last_entry(&store).await;
+    assert_eq!(
+        actions(&store).await,
+        ["configuration_set", "secret_re_encrypted"]
+    );
+    assert_eq!(last.resource_id, Some(stored.id));
+    assert!(
+        !last.changes.to_string().contains("new"),
+        "{}",
+        last.changes
+    );
+
+    // What is no secret any more is left alone.
+    let open = NewConfiguration {
+        is_secret: false,
+        ..secret("plain")
+    };
+    store.set_configuration(&open, &set).await.unwrap();
+    for (key, old) in [("smtp_password", "plain"), ("there_is_none", "plain")] {
+        let done = store.replace_secret(key, old, "new", &set).await;
+        assert_eq!(done, Ok(false), "{key}");
+    }
+}
+
 pub async fn settings_are_listed_by_key_and_removed(store: Store) {
     for key in ["beta", "alpha", "gamma"] {
         set(&store, key, "1", None, false, 0).await;

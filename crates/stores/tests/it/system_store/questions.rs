@@ -12,10 +12,11 @@ pub async fn a_question_is_pending_then_finished(store: Store) {
         user_id: Some(ada),
         ..entry_at("query", 2)
     };
-    let id = store
+    let begun = store
         .begin_query(&question(ada, "How many?"), &asked)
         .await
         .unwrap();
+    let id = begun.id;
     let last = last_entry(&store).await;
     assert_eq!((last.user_id, last.resource_id), (Some(ada), Some(id)));
     let record = store.query_record(id).await.unwrap().unwrap();
@@ -67,7 +68,8 @@ pub async fn a_failed_question_keeps_its_reason(store: Store) {
         sql: Some("DROP TABLE t".into()),
         ..question(ada, "")
     };
-    let id = store.begin_query(&own_sql, &entry("query")).await.unwrap();
+    let begun = store.begin_query(&own_sql, &entry("query")).await;
+    let id = begun.unwrap().id;
     let refused = FinishedQuery {
         sql: None,
         error: Some(("not_a_select".into(), "only SELECT may run".into())),
@@ -126,7 +128,8 @@ pub async fn an_expired_lease_becomes_interrupted(store: Store) {
         lease_until: at(120),
         ..question(ada, "Until when?")
     };
-    let longer = store.begin_query(&longer, &entry("query")).await.unwrap();
+    let longer = store.begin_query(&longer, &entry("query")).await;
+    let longer = longer.unwrap().id;
     assert_eq!(
         store.sweep_expired(at(60)).await,
         Ok(0),

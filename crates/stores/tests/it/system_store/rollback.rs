@@ -6,11 +6,15 @@ use engine::feedback::{NewFeedback, Rating};
 use engine::ontology::{NewTerm, TermChange};
 use engine::policy::NewPolicy;
 use engine::ports::QueryFilter;
+use engine::verified_queries::{
+    CheckedQuery, VerifiedQueryChange, VerifiedQueryFilter, VerifiedStatus,
+};
 
 use super::*;
 
-/// Every method that takes an entry is tried with one whose user does not exist. Three are left out, because their entry
-/// becomes that of a user who does: creating the first administrator, resetting a password, accepting an invitation.
+/// Every method that takes an entry is tried with one whose user does not exist. Three are in
+/// `own_entries.rs`, because their entry becomes that of a user who does: creating the first administrator, resetting a
+/// password, accepting an invitation.
 pub async fn a_failing_entry_rolls_every_change_back(store: Store) {
     let ada = ada(&store).await;
     let bob = user(&store, "bob@x", Role::Viewer).await;
@@ -27,8 +31,20 @@ pub async fn a_failing_entry_rolls_every_change_back(store: Store) {
     let policy_id = store.create_policy(&policy, &good).await.unwrap();
     let term = term("Revenue");
     let term_id = store.create_term(&term, &good).await.unwrap();
+    let proposal = verified_queries::proposal(ada, "How many?", "SELECT 1");
+    let proposal_id = store.propose_query(&proposal, &good).await.unwrap();
+    let approved_id = store.propose_query(&proposal, &good).await.unwrap();
+    let approval = verified_queries::review(bob, VerifiedStatus::Approved, at(0));
+    let approved = store.review_query(approved_id, &approval, &good).await;
+    approved.unwrap();
     let setting = setting("1");
     store.set_configuration(&setting, &good).await.unwrap();
+    let secret = NewConfiguration {
+        key: "secret".into(),
+        is_secret: true,
+        ..self::setting("sealed")
+    };
+    store.set_configuration(&secret, &good).await.unwrap();
     let before = everything(&store).await;
 
     macro_rules! rolled_back {
@@ -45,6 +61,14 @@ pub async fn a_failing_entry_rolls_every_change_back(store: Store) {
         description: Some("changed".into()),
         ..TermChange::default()
     };
+    let proposal_change = VerifiedQueryChange {
+        sql: Some("SELECT 2".into()),
+        ..VerifiedQueryChange::default()
+    };
+    let check = CheckedQuery {
+        id: approved_id,
+        error: Some("it no longer runs".into()),
+    };
     rolled_back! {
         store.create_user(&new_user("new@x", Role::Viewer), &bad);
         store.change_user(bob, &deactivation, &bad);
@@ -56,6 +80,7 @@ pub async fn a_failing_entry_rolls_every_change_back(store: Store) {
         store.rotate_refresh_token(&rotation("bob-2"), &bad);
         store.end_session("bob", &bad);
         store.end_all_sessions(bob, &bad);
+        store.purge_over(at(1_000_000), &bad);
         store.create_api_key(&key(bob, "new-key", Role::Viewer), &bad);
         store.revoke_api_key(bob, key_id, &bad);
         store.begin_query(&question(bob, "How much?"), &bad);
@@ -69,6 +94,12 @@ pub async fn a_failing_entry_rolls_every_change_back(store: Store) {
         store.import_terms(&[self::term("Churn"), self::term("REVENUE")], &bad);
         store.set_configuration(&self::setting("2"), &bad);
         store.delete_configuration("key", &bad);
+        store.propose_query(&proposal, &bad);
+        store.change_proposal(proposal_id, &proposal_change, &bad);
+        store.review_query(proposal_id, &approval, &bad);
+        store.retire_query(approved_id, VerifiedStatus::Approved, &bad);
+        store.note_checks(&[check], &bad);
+        store.replace_secret("secret", "sealed", "sealed anew", &bad);
         store.record(&bad);
     }
     // Had an exchange been half done, this one would be a reuse.
@@ -89,7 +120,7 @@ fn broken() -> AuditEntry {
 }
 
 /// All that the store says, as text.
-async fn everything(store: &Store) -> String {
+pub async fn everything(store: &Store) -> String {
     let users = store.users(&UserFilter::default(), first_page()).await;
     let invitations = store.invitations(first_page()).await;
     let resets = (
@@ -108,11 +139,13 @@ async fn everything(store: &Store) -> String {
     let feedback = store.feedback(None, first_page()).await;
     let policies = store.policies(first_page()).await;
     let terms = store.all_terms().await;
+    let all = VerifiedQueryFilter::default();
+    let verified = store.verified_queries(&all, first_page()).await;
     let configurations = store.configurations().await;
     let entries = entries(store).await;
     format!(
         "{users:#?}{invitations:#?}{resets:#?}{sessions:#?}{keys:#?}{queries:#?}{feedback:#?}{policies:#?}{terms:#?}\
-         {configurations:#?}{entries:#?}"
+         {verified:#?}{configurations:#?}{entries:#?}"
     )
 }
 
@@ -126,7 +159,7 @@ fn rotation(next_hash: &str) -> Rotation {
     }
 }
 
-fn invitation(email: &str, token_hash: &str) -> NewInvitation {
+pub fn invitation(email: &str, token_hash: &str) -> NewInvitation {
     NewInvitation {
         email: Email::parse(email).unwrap(),
         role: Role::Viewer,

@@ -1,6 +1,7 @@
 //! Sessions, their refresh secrets, and API keys.
 
-use engine::accounts::{Actor, Rotated, Rotation, UserChange};
+use engine::accounts::{Actor, NewInvitation, Rotated, Rotation, UserChange};
+use engine::jobs::Purged;
 
 use super::*;
 
@@ -72,6 +73,76 @@ pub async fn all_sessions_of_a_user_end_at_once(store: Store) {
         assert_eq!(is_live(&store, name).await, expected, "{name}");
     }
     assert_eq!(store.end_all_sessions(ada, &everywhere).await, Ok(0));
+}
+
+pub async fn what_is_over_is_purged_and_what_lives_stays(store: Store) {
+    let ada = ada(&store).await;
+    for name in ["live", "ended", "ended late"] {
+        log_in(&store, ada, name).await;
+    }
+    let expired = NewSession {
+        expires_at: at(50),
+        ..session(ada, "expired")
+    };
+    let login = entry("login");
+    store.create_session(&expired, &login).await.unwrap();
+    let logout = |seconds| entry_at("logout", seconds);
+    store.end_session("ended", &logout(10)).await.unwrap();
+    store.end_session("ended late", &logout(100)).await.unwrap();
+    for (email, token, until) in [("bob@x", "bob", 50), ("eve@x", "eve", 200)] {
+        let invitation = NewInvitation {
+            email: Email::parse(email).unwrap(),
+            role: Role::Viewer,
+            token_hash: token.into(),
+            expires_at: at(until),
+        };
+        let entry = entry("invited");
+        let invited = store.create_invitation(&invitation, &entry);
+        invited.await.unwrap();
+    }
+    for (token, until) in [("first", 200), ("second", 200)] {
+        let entry = entry("forgot");
+        let begun = store.begin_password_reset(ada, token, at(until), &entry);
+        begun.await.unwrap();
+    }
+
+    let purged = store.purge_over(at(100), &entry_at("purged", 500)).await;
+    let expected = Purged {
+        sessions: 2,
+        refresh_tokens: 2,
+        invitations: 1,
+        password_resets: 1,
+    };
+    assert_eq!(purged.unwrap(), expected);
+    let recorded = last_entry(&store).await;
+    assert_eq!(recorded.action, "purged");
+    assert_eq!(recorded.changes["deleted"], json!(expected));
+    assert!(is_live(&store, "live").await);
+    let open = store.invitation("eve", at(150)).await.unwrap();
+    assert!(open.is_some());
+    assert_eq!(
+        store.invitations(first_page()).await.unwrap().items.len(),
+        1
+    );
+    let reset = store.password_reset_user("second", at(150)).await.unwrap();
+    assert!(reset.is_some());
+    let again = store.purge_over(at(100), &entry_at("purged", 501)).await;
+    assert_eq!(again.unwrap(), Purged::default());
+    let last = last_entry(&store).await;
+    assert_eq!(last, recorded, "nothing was done, so nothing is recorded");
+
+    // The tokens of a live session that nobody can use any longer go too; the session stays.
+    let later = store
+        .purge_over(at(1_000), &entry_at("purged", 1_001))
+        .await;
+    let expected = Purged {
+        sessions: 1,
+        refresh_tokens: 2,
+        invitations: 1,
+        password_resets: 1,
+    };
+    assert_eq!(later.unwrap(), expected);
+    assert!(is_live(&store, "live").await);
 }
 
 pub async fn a_session_shows_the_role_of_now(store: Store) {

@@ -64,12 +64,74 @@ fn a_store_of_a_newer_version_is_not_touched() {
     drop(open(&path));
     let raw = Connection::open(&path).unwrap();
     raw.execute(
-        "INSERT INTO schema_migrations VALUES ('9999_future', 'now')",
+        "INSERT INTO schema_migrations (name, applied_at) VALUES ('9999_future', 'now')",
         [],
     )
     .unwrap();
     let error = SqliteStore::open(&path).err().unwrap();
+    assert_eq!(error.code(), Code::SystemStoreMismatch);
     assert!(error.message().contains("9999_future"), "{error}");
+    assert!(error.hint().unwrap().contains("DATA_DIR"));
+}
+
+/// Such a file used to open, and then every use of it failed without a hint.
+#[test]
+fn a_store_of_another_text_is_not_touched() {
+    for (change, named) in [
+        (
+            "UPDATE schema_migrations SET hash = 'x' WHERE name = '0003_queries'",
+            "0003_queries",
+        ),
+        // Of a development version that kept no hashes.
+        (
+            "ALTER TABLE schema_migrations DROP COLUMN hash; ALTER TABLE feedback DROP COLUMN comment",
+            "0005_feedback",
+        ),
+        (
+            "ALTER TABLE schema_migrations DROP COLUMN hash; DROP TRIGGER audit_logs_no_delete",
+            "0004_audit_logs",
+        ),
+        ("DROP TABLE schema_migrations", "did not make"),
+        (
+            "DROP TABLE schema_migrations; CREATE TABLE schema_migrations (version TEXT)",
+            "did not make",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("system.db");
+        drop(open(&path));
+        let raw = Connection::open(&path).unwrap();
+        raw.execute_batch(change).unwrap();
+        let error = SqliteStore::open(&path).err().unwrap();
+        assert_eq!(error.code(), Code::SystemStoreMismatch, "{change}");
+        assert!(error.message().contains(named), "{change}: {error}");
+        assert!(error.hint().unwrap().contains("DATA_DIR"), "{change}");
+        let found = stores::sqlite::diagnose(&path);
+        let is_named = match found {
+            Ok(found) => found.altered == [named],
+            Err(error) => error.code() == Code::SystemStoreMismatch,
+        };
+        assert!(is_named, "{change}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_the_first_version_is_given_its_hashes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("system.db");
+    let ada = ada(&open(&path)).await;
+    let raw = Connection::open(&path).unwrap();
+    raw.execute_batch("ALTER TABLE schema_migrations DROP COLUMN hash")
+        .unwrap();
+    assert!(open(&path).user(ada).await.unwrap().is_some());
+    let lacking: i64 = raw
+        .query_row(
+            "SELECT count(*) FROM schema_migrations WHERE hash IS NULL",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(lacking, 0);
 }
 
 /// Two stores on one file share nothing in this process but the file, as two processes do.
@@ -123,4 +185,46 @@ async fn a_piece_that_fails_leaves_the_others_of_its_batch() {
     .await;
     assert_eq!(codes.iter().flatten().count(), 20);
     assert_eq!(actions(&store).await.len(), 41);
+}
+
+/// Whoever writes the rows, not only Assay.
+#[tokio::test]
+async fn each_statement_that_changes_a_table_gives_it_a_new_version_and_others_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("system.db");
+    let store = open(&path);
+    let raw = Connection::open(&path).unwrap();
+    let mut before = store.situation(Role::Viewer).await.unwrap();
+    let at = "created_at, updated_at) VALUES";
+    for (sql, is_of_terms) in [
+        (
+            format!(
+                "INSERT INTO verified_queries (question, sql, status, {at} ('q', 's', 'proposed', '', '')"
+            ),
+            false,
+        ),
+        (
+            "UPDATE verified_queries SET status = 'approved'".into(),
+            false,
+        ),
+        ("DELETE FROM verified_queries".into(), false),
+        (
+            format!(
+                "INSERT INTO business_ontologies (term_name, term_folded, description, {at} ('t', 't', '', '', '')"
+            ),
+            true,
+        ),
+        ("UPDATE business_ontologies SET owner = 'o'".into(), true),
+        ("DELETE FROM business_ontologies".into(), true),
+    ] {
+        raw.execute(&sql, []).unwrap();
+        let after = store.situation(Role::Viewer).await.unwrap();
+        assert_eq!(after.terms != before.terms, is_of_terms, "{sql}");
+        assert_eq!(
+            after.verified_queries == before.verified_queries,
+            is_of_terms,
+            "{sql}"
+        );
+        before = after;
+    }
 }

@@ -1,0 +1,56 @@
+//! What an answer carries besides its rows: where each of its parts comes from.
+
+use super::{Found, Trace};
+use crate::ports::ModelIdentity;
+use crate::question::{Answer, Receipt};
+use crate::words;
+
+/// Puts the answer together, but for the time that committing it takes.
+pub(super) fn evidence(query_id: i64, question: &str, trace: &Trace, found: Found) -> Answer {
+    let Found {
+        guarded,
+        rows,
+        target,
+    } = found;
+    let provenance = target.provenance();
+    let model = trace.model.clone().unwrap_or_else(|| ModelIdentity {
+        name: "none".into(),
+        hash: String::new(),
+        is_remote: false,
+    });
+    let receipt = Receipt {
+        question: question.to_owned(),
+        sql: guarded.text().to_owned(),
+        copy_fingerprint: provenance.fingerprint,
+        schema_fingerprint: guarded.visible().schema_fingerprint().to_owned(),
+        visible_schema_hash: guarded.visible().hash().to_owned(),
+        model_hash: model.hash.clone(),
+        prompt_hash: trace.prompt_hash.clone(),
+        row_count: rows.rows.len() as u64,
+        result_hash: rows.hash(),
+    };
+    Answer {
+        query_id,
+        question: question.to_owned(),
+        sql: guarded.text().to_owned(),
+        sentence: words::sentence(&rows),
+        tables: guarded.tables().to_vec(),
+        terms: trace.terms.clone(),
+        verified_queries: trace.verified.clone(),
+        values: trace.values.clone(),
+        origin: trace.origin,
+        degraded: trace.degraded.clone(),
+        columns: rows.columns,
+        rows: rows.rows,
+        truncated: rows.truncated,
+        repairs: trace.repairs,
+        data_as_of: provenance.data_as_of,
+        copied_at: provenance.copied_at,
+        original_changed: provenance.original_changed,
+        model,
+        values_sent: trace.values_sent.to_owned(),
+        timings_ms: trace.timings,
+        tokens: trace.tokens,
+        receipt,
+    }
+}

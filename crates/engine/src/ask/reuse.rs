@@ -1,0 +1,134 @@
+//! SQL that need not be generated: a verified query whose question this is, or what the semantic cache holds for it.
+//! Either passes the guard and runs like any other. A cache that cannot be asked costs a generation, never an answer.
+
+use super::{Asked, Trace};
+use crate::error::{Code, Error};
+use crate::policy::VisibleSchema;
+use crate::ports::{AskPorts, Cache, Embedding};
+use crate::prompt::PROMPT_VERSION;
+use crate::question::{Origin, Question};
+use crate::retrieval::Degradation;
+use crate::semantic_cache::{self, Claim, Place, Scope, ScopeParts, speaks_of_relative_time};
+
+/// Where the SQL of a question is or will be.
+pub(super) struct Reuse {
+    pub(super) place: Place,
+    /// What gives the claim back that others wait for.
+    claim: Option<String>,
+}
+
+impl Reuse {
+    /// Names the place of a question.
+    pub(super) fn of(asked: &Asked<'_>, visible: &VisibleSchema) -> Self {
+        let Asked {
+            ports,
+            settings,
+            situation,
+            question,
+            ..
+        } = asked;
+        let relative = speaks_of_relative_time(question.as_str());
+        let scope = Scope::of(&ScopeParts {
+            visible_schema: visible.hash(),
+            terms: situation.terms.as_str(),
+            verified_queries: situation.verified_queries.as_str(),
+            prompt: PROMPT_VERSION,
+            model: &ports.generator.identity().hash,
+            options: &format!(
+                "{} {:?} {}",
+                settings.send_values.as_str(),
+                settings.linking,
+                settings.max_repairs
+            ),
+            today: relative.then(|| ports.clock.now().date_naive()),
+        });
+        Self {
+            place: Place::of(&scope, question),
+            claim: None,
+        }
+    }
+
+    /// Finds the SQL of the question. If another question is having the same SQL generated, waits for it; otherwise claims
+    /// it, so that the others wait.
+    pub(super) async fn find(
+        &mut self,
+        cache: &dyn Cache,
+        query_id: i64,
+        trace: &mut Trace,
+    ) -> Option<(String, Origin)> {
+        let found = self.find_or_claim(cache, query_id).await;
+        if cache.is_degraded() {
+            trace.degraded.push(Degradation {
+                part: "cache",
+                code: Code::CacheDown.as_str(),
+                message: "the shared cache cannot be reached: this process's own was asked".into(),
+            });
+        }
+        match found {
+            Ok(found) => found,
+            Err(fault) => {
+                trace.degraded.push(degraded(&fault));
+                None
+            }
+        }
+    }
+
+    async fn find_or_claim(
+        &mut self,
+        cache: &dyn Cache,
+        query_id: i64,
+    ) -> Result<Option<(String, Origin)>, Error> {
+        if let Some(hit) = semantic_cache::look_up(cache, &self.place).await? {
+            return Ok(Some((hit.sql, Origin::cached(hit.is_exact))));
+        }
+        let claim = semantic_cache::claim(cache, &self.place, &query_id.to_string()).await?;
+        if let Claim::Mine(token) = claim {
+            self.claim = Some(token);
+        }
+        // Also when the claim is ours: whoever had it may have remembered the SQL after we looked and before we claimed.
+        let hit = semantic_cache::look_up(cache, &self.place).await?;
+        Ok(hit.map(|hit| (hit.sql, Origin::cached(hit.is_exact))))
+    }
+
+    /// Forgets SQL that no longer runs.
+    pub(super) async fn forget(&self, cache: &dyn Cache) {
+        // What could not be forgotten is found again, fails again and is generated again.
+        let _ = semantic_cache::forget(cache, &self.place).await;
+    }
+
+    /// Remembers what was answered, if it was generated, and lets those who wait go on. Comes after the outcome is
+    /// committed, and has no say in it.
+    pub(super) async fn end(
+        self,
+        ports: &AskPorts,
+        query_id: i64,
+        question: &Question,
+        answered: Option<(&str, Origin)>,
+        embedding: Option<&Embedding>,
+    ) {
+        let cache = &*ports.cache;
+        let kept = match answered {
+            Some((sql, Origin::Generated)) => {
+                semantic_cache::remember(cache, &self.place, question, sql, query_id, embedding)
+                    .await
+            }
+            Some((_, Origin::SemanticCache { .. })) => {
+                semantic_cache::note_use(cache, &self.place, query_id).await
+            }
+            Some((_, Origin::VerifiedQuery { .. })) | None => Ok(()),
+        };
+        // Not kept is generated again.
+        drop(kept);
+        if let Some(token) = &self.claim {
+            let _ = semantic_cache::release(cache, &self.place, token).await;
+        }
+    }
+}
+
+fn degraded(fault: &Error) -> Degradation {
+    Degradation::because(
+        "cache",
+        fault,
+        "the cache cannot be reached: nothing was reused",
+    )
+}

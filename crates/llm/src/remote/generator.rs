@@ -1,0 +1,276 @@
+//! A generator over HTTP.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use engine::ports::{Generation, GenerationLimits, Generator, ModelIdentity};
+use engine::prompt::Prompt;
+use engine::{Code, Error};
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, HeaderValue};
+use serde_json::Value;
+
+use super::client::{ApiKey, Reach, RemoteClient, Wording, secret};
+use super::{anthropic, openai};
+
+/// How errors of a generator name what was configured.
+static WORDING: Wording = Wording {
+    model: "remote model",
+    model_variable: "LLM_MODEL",
+    base_url_variable: "LLM_BASE_URL",
+    api_key_variable: "LLM_API_KEY",
+    provider_variable: "LLM_PROVIDER",
+    failed: Code::GeneratorFailed,
+    busy: Code::GeneratorBusy,
+    // A person is waiting, and is told to ask again.
+    waits_when_busy: false,
+};
+
+/// Whose protocol is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provider {
+    /// OpenAI's chat completions, spoken by most servers.
+    OpenAi,
+    /// Anthropic's messages.
+    Anthropic,
+}
+
+impl Provider {
+    fn name(self) -> &'static str {
+        match self {
+            Provider::OpenAi => "openai",
+            Provider::Anthropic => "anthropic",
+        }
+    }
+
+    fn default_base_url(self) -> &'static str {
+        match self {
+            Provider::OpenAi => "https://api.openai.com/v1",
+            Provider::Anthropic => "https://api.anthropic.com/v1",
+        }
+    }
+}
+
+/// How to reach a remote model.
+#[derive(Debug, Clone)]
+pub struct RemoteSettings {
+    /// Whose protocol is spoken.
+    pub provider: Provider,
+    /// Up to and including the version, as in `http://localhost:8080/v1`; `None` is the provider's own.
+    pub base_url: Option<String>,
+    /// The key; servers of one's own may need none.
+    pub api_key: Option<ApiKey>,
+    /// The model's name at the provider.
+    pub model: String,
+    /// Wait for a connection.
+    pub connect_timeout: Duration,
+    /// Requests sent for one reply, as long as no byte of a reply has come.
+    pub attempts_at_most: u32,
+    /// Wait before the second attempt; doubled before each further one.
+    pub backoff: Duration,
+}
+
+impl RemoteSettings {
+    /// The defaults: 10 s to connect, three attempts, half a second between the first two.
+    pub fn new(provider: Provider, model: impl Into<String>) -> Self {
+        Self {
+            provider,
+            base_url: None,
+            api_key: None,
+            model: model.into(),
+            connect_timeout: Duration::from_secs(10),
+            attempts_at_most: 3,
+            backoff: Duration::from_millis(500),
+        }
+    }
+}
+
+/// A remote model behind the port.
+#[derive(Debug)]
+pub struct RemoteGenerator {
+    provider: Provider,
+    model: String,
+    client: RemoteClient,
+    quirks: Quirks,
+}
+
+/// What this model turned out not to take. Learnt from its refusals, and kept for the next question.
+#[derive(Debug, Default)]
+pub(super) struct Quirks {
+    /// It wants `max_completion_tokens` instead of `max_tokens`.
+    pub renamed_max_tokens: AtomicBool,
+    /// It chooses its temperature itself.
+    pub no_temperature: AtomicBool,
+}
+
+impl RemoteGenerator {
+    /// Prepares to ask a remote model; asks nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::InvalidSetting`] if the base URL, the key or the model's name cannot be used.
+    pub fn new(settings: RemoteSettings) -> Result<Self, Error> {
+        let path = match settings.provider {
+            Provider::OpenAi => "chat/completions",
+            Provider::Anthropic => "messages",
+        };
+        let base_url = settings.base_url.as_deref();
+        let reach = Reach {
+            base_url: base_url.unwrap_or(settings.provider.default_base_url()),
+            path,
+            model: &settings.model,
+            headers: headers(&settings)?,
+            api_key: settings.api_key.clone(),
+            connect_timeout: settings.connect_timeout,
+            timeout: None,
+            attempts_at_most: settings.attempts_at_most,
+            backoff: settings.backoff,
+        };
+        Ok(Self {
+            client: RemoteClient::new(reach, &WORDING)?,
+            provider: settings.provider,
+            model: settings.model,
+            quirks: Quirks::default(),
+        })
+    }
+
+    async fn ask(&self, prompt: &Prompt, limits: &GenerationLimits) -> Result<Generation, Error> {
+        let (model, quirks) = (&self.model, &self.quirks);
+        let body = || match self.provider {
+            Provider::OpenAi => openai::body(model, prompt, limits, quirks),
+            Provider::Anthropic => anthropic::body(model, prompt, limits, quirks),
+        };
+        let adapt = |status, body: &Value, explanation: &str| {
+            status == StatusCode::BAD_REQUEST && self.quirks.learn(body, explanation)
+        };
+        let reply = self.client.ask(body, adapt).await?;
+        let read = match self.provider {
+            Provider::OpenAi => openai::read(&reply),
+            Provider::Anthropic => anthropic::read(&reply),
+        };
+        read.ok_or_else(|| self.client.malformed())
+    }
+}
+
+#[async_trait]
+impl Generator for RemoteGenerator {
+    fn identity(&self) -> ModelIdentity {
+        ModelIdentity {
+            name: self.model.clone(),
+            hash: self.client.hash(self.provider.name(), &self.model),
+            is_remote: self.client.is_remote(),
+        }
+    }
+
+    async fn generate(
+        &self,
+        prompt: &Prompt,
+        limits: &GenerationLimits,
+    ) -> Result<Generation, Error> {
+        match tokio::time::timeout(limits.timeout, self.ask(prompt, limits)).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::new(
+                Code::GeneratorTimeout,
+                format!(
+                    "the remote model did not answer within {} s",
+                    limits.timeout.as_secs_f64()
+                ),
+            )
+            .with_hint("ask again, or allow more time")),
+        }
+    }
+}
+
+impl Quirks {
+    /// Learns from a refusal of `body`; says whether a request with what was learnt differs from it.
+    fn learn(&self, body: &Value, explanation: &str) -> bool {
+        if explanation.contains("max_completion_tokens") && body.get("max_tokens").is_some() {
+            return !self.renamed_max_tokens.swap(true, Ordering::Relaxed);
+        }
+        if explanation.contains("temperature") && body.get("temperature").is_some() {
+            return !self.no_temperature.swap(true, Ordering::Relaxed);
+        }
+        false
+    }
+}
+
+fn headers(settings: &RemoteSettings) -> Result<HeaderMap, Error> {
+    let mut headers = HeaderMap::new();
+    if settings.provider == Provider::Anthropic {
+        headers.insert(
+            "anthropic-version",
+            HeaderValue::from_static(anthropic::VERSION),
+        );
+    }
+    if let Some(key) = &settings.api_key {
+        let (name, before) = match settings.provider {
+            Provider::OpenAi => ("authorization", "Bearer "),
+            Provider::Anthropic => ("x-api-key", ""),
+        };
+        if let Some(value) = secret(before, key, &WORDING)? {
+            headers.insert(name, value);
+        }
+    }
+    Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generator(base_url: &str) -> Result<RemoteGenerator, Error> {
+        let mut settings = RemoteSettings::new(Provider::OpenAi, "m");
+        settings.base_url = Some(base_url.to_owned());
+        settings.api_key = Some(ApiKey::new("sk-secret\n"));
+        RemoteGenerator::new(settings)
+    }
+
+    #[test]
+    fn only_this_machine_is_not_remote() {
+        let check = |base_url: &str, is_remote| {
+            assert_eq!(
+                generator(base_url).unwrap().identity().is_remote,
+                is_remote,
+                "{base_url}"
+            );
+        };
+        check("http://localhost:8080/v1", false);
+        check("http://127.0.0.1/v1/", false);
+        check("http://[::1]:1/v1", false);
+        check("http://192.168.0.2/v1", true);
+        check("https://localhost.example.com/v1", true);
+        check("https://api.openai.com/v1", true);
+    }
+
+    #[test]
+    fn addresses_that_cannot_be_used_are_invalid_settings() {
+        for base_url in [
+            "",
+            "localhost:8080",
+            "ftp://host/v1",
+            "https://user:pass@host/v1",
+        ] {
+            let error = generator(base_url).unwrap_err();
+            assert_eq!(error.code(), Code::InvalidSetting, "{base_url}");
+            assert!(error.message().starts_with("LLM_BASE_URL"));
+        }
+    }
+
+    #[test]
+    fn the_key_does_not_print() {
+        let generator = generator("http://localhost/v1").unwrap();
+        assert!(!format!("{generator:?}").contains("sk-secret"));
+        assert_eq!(
+            generator.client.shorten("Incorrect key sk-secret"),
+            "Incorrect key ***"
+        );
+    }
+
+    #[test]
+    fn identity_tells_models_and_servers_apart() {
+        let one = generator("http://localhost:1/v1").unwrap().identity();
+        let other = generator("http://localhost:2/v1").unwrap().identity();
+        assert_ne!(one.hash, other.hash);
+    }
+}
