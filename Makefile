@@ -39,7 +39,7 @@ check: setup
 bench: model
 	@scripts/setup test
 	@scripts/setup load
-	@SERVICES_FSYNC=on scripts/services run $(ASSAY) bench $(ARGS)
+	@SERVICES_FSYNC=on scripts/services run $(ASSAY) bench $(if $(EVAL_DIR),--eval-dir $(EVAL_DIR)) $(ARGS)
 
 eval: model
 	@scripts/eval "$(ASSAY)" "$(EVAL_DIR)" $(ARGS)
