@@ -17,7 +17,7 @@ use crate::question::Receipt;
 #[async_trait]
 pub trait Queries: Send + Sync {
     /// Records a question as `pending`; an entry that names nothing yet becomes one about it. Returns its identifier and
-    /// the situation that it begins in, as [`Situations::situation`] would, in the same round trip.
+    /// the situation that it begins in, as [`crate::ports::Situations::situation`] would, in the same round trip.
     async fn begin_query(&self, query: &NewQuery, audit: &AuditEntry) -> Result<Begun, Error>;
 
     /// Records the outcome of a pending question.
