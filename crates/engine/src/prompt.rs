@@ -17,7 +17,7 @@ use crate::result::ResultSet;
 use crate::schema::{Column, Table, TableKind};
 
 /// Changes whenever the text of a prompt does, so that recorded runs can be told apart.
-pub const PROMPT_VERSION: &str = "1";
+pub const PROMPT_VERSION: &str = "2";
 
 /// The longest schema text in characters; about 3,000 tokens, half a minute of reading for a small model on two cores.
 /// Beyond it, tables that the question does not touch are left out.

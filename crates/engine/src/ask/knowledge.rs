@@ -10,7 +10,7 @@ use crate::known::{KnownTerms, KnownVerified};
 use crate::linking::rank_tables;
 use crate::ontology::{BusinessTerm, HiddenNames, mentioned};
 use crate::policy::{VisibleSchema, quote_identifier};
-use crate::ports::{QueryLimits, StoredValue, TargetGeneration, ValueIndexState};
+use crate::ports::{QueryLimits, StoredValue, TargetGeneration, ValueIndexState, ValueMatch};
 use crate::prompt::{self, GeneratedSql, Prompt, SendValues};
 use crate::question::{Question, UsedQuery};
 use crate::retrieval::{Degradation, Retrieved, Wanted, retrieve};
@@ -93,7 +93,7 @@ pub(super) async fn first_prompt(
     };
     let first = prompt::first(question, visible, values, &ranking);
     let first = if values == SendValues::All {
-        prompt::with_values(first, &stored).0
+        prompt::with_values(first, &written_otherwise(&stored)).0
     } else {
         first
     };
@@ -182,6 +182,15 @@ async fn stored_values(asked: &Asked<'_>, sight: &Sight, trace: &mut Trace) -> V
             Vec::new()
         }
     }
+}
+
+/// Returns the values that stand in the data otherwise than in the question. One that stands there letter for letter is
+/// known to the model already; told with its column, it is rather put where that column is not.
+fn written_otherwise(stored: &[StoredValue]) -> Vec<StoredValue> {
+    let otherwise = stored
+        .iter()
+        .filter(|value| value.matched != ValueMatch::Exact);
+    otherwise.cloned().collect()
 }
 
 /// Returns the tables that values, terms and examples speak of.
