@@ -158,9 +158,15 @@ type Groups = HashMap<String, Vec<(String, Vec<u8>)>>;
 pub struct Remembers {
     values: Mutex<HashMap<String, Vec<u8>>>,
     groups: Mutex<Groups>,
+    withheld: Mutex<HashMap<String, Vec<u8>>>,
 }
 
 impl Remembers {
+    /// Hides what is remembered until somebody looks whether something is absent.
+    pub fn withhold(&self) {
+        *self.withheld() = std::mem::take(&mut *self.values());
+    }
+
     /// Changes what is remembered behind everyone's back.
     pub fn rewrite(&self, from: &str, to: &str) {
         for value in self.values().values_mut() {
@@ -172,6 +178,9 @@ impl Remembers {
 
     fn values(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vec<u8>>> {
         self.values.lock().expect("no test panics with it")
+    }
+    fn withheld(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vec<u8>>> {
+        self.withheld.lock().expect("no test panics with it")
     }
     fn groups(&self) -> std::sync::MutexGuard<'_, Groups> {
         self.groups.lock().expect("no test panics with it")
@@ -189,6 +198,7 @@ impl Cache for Remembers {
     }
     async fn put_if_absent(&self, key: &str, value: &[u8], _: Duration) -> Result<bool, Error> {
         let mut values = self.values();
+        values.extend(self.withheld().drain());
         let is_absent = !values.contains_key(key);
         if is_absent {
             values.insert(key.into(), value.into());

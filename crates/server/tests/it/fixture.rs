@@ -294,15 +294,20 @@ impl Server {
         let mut command = fixture.assay();
         store
             .configure(model.configure(&mut command))
-            .envs(vars.iter().copied());
-        let mut process = command
-            .arg("serve")
-            .args(arguments)
-            .env("LISTEN", "127.0.0.1:0")
+            .envs(vars.iter().copied())
             .env(
                 "TARGET_DATABASE_URL",
                 format!("sqlite:///{}", fixture.original_path()),
             )
+            .arg("serve")
+            .args(arguments);
+        Self::of(command)
+    }
+
+    /// Starts `assay serve` as configured, on a free port.
+    pub fn of(mut command: Command) -> Self {
+        let mut process = command
+            .env("LISTEN", "127.0.0.1:0")
             .env("RUST_LOG", "warn")
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -4,13 +4,16 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod fixture;
+mod remote;
 mod store;
 
 mod accounts;
 mod cli;
+mod cluster;
 mod company;
 mod faults;
 mod governance;
+mod index;
 mod model;
 mod operations;
 mod routes;

@@ -62,6 +62,20 @@ fn a_question_asked_before_is_answered_without_the_model_and_recorded_like_any_o
     assert_eq!((of("query"), of("query_answered")), (5, 5));
 }
 
+/// What was remembered after one looked and before that one claimed used to be generated again.
+#[test]
+fn sql_that_is_remembered_between_the_look_and_the_claim_is_reused() {
+    let world = Arc::new(World::replying(&[COUNT, COUNT]));
+    asked(&world, "How many people are there?");
+    world.cache.withhold();
+    assert!(
+        asked(&world, "How many people are there?")
+            .origin
+            .is_cached()
+    );
+    assert_eq!(generations(&world), 1);
+}
+
 #[test]
 fn nothing_is_reused_where_each_answer_must_be_the_models_own() {
     let world = Arc::new(World {
