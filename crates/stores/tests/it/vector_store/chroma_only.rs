@@ -128,7 +128,8 @@ async fn what_was_given_up_is_deleted_after_an_hour() {
     assert!(given_up > 0);
     clock.go_on(1_800);
     put(&*store, &[], "none").await;
-    assert_eq!(stored(&settings).await, json!(given_up));
+    // A batch that was on its way when it was given up may have arrived after all.
+    assert!(stored(&settings).await.as_u64().unwrap() >= given_up);
     clock.go_on(1_801);
     put(&*store, &[], "none").await;
     assert_eq!(stored(&settings).await, json!(0));
