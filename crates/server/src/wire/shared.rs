@@ -55,7 +55,7 @@ pub struct Shared {
 ///
 /// # Errors
 ///
-/// [`Code::InvalidSetting`] if the address cannot be used.
+/// [`engine::Code::InvalidSetting`] if the address cannot be used.
 pub fn redis(
     settings: &RedisSettings,
     instance: &str,
