@@ -2,6 +2,7 @@
 
 mod copying;
 mod embedding;
+mod indexing;
 mod linking;
 mod queries;
 mod serving;
@@ -41,6 +42,14 @@ pub struct Args {
         hide_env_values = true
     )]
     postgres: Option<String>,
+    /// A Redis to measure the semantic cache on
+    #[arg(
+        long,
+        env = "TEST_REDIS_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    redis: Option<String>,
     /// An evaluation set whose questions are linked to tables, as `make eval` takes it
     #[arg(long, value_name = "DIR")]
     eval_dir: Option<PathBuf>,
@@ -56,6 +65,9 @@ pub struct Args {
     /// Measure the search of vectors only
     #[arg(long, conflicts_with = "only_server")]
     only_vectors: bool,
+    /// Measure the index only
+    #[arg(long, conflicts_with = "only_server")]
+    only_indexing: bool,
     /// Measure the embedding model only
     #[arg(long, conflicts_with_all = ["only_server", "no_model"])]
     only_embedding: bool,
@@ -96,6 +108,10 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
         draw(&vectors::figures(folder.path(), args.chroma.as_deref(), settings).await?);
         return Ok(ExitCode::SUCCESS);
     }
+    if args.only_indexing {
+        draw(&indexing::figures(folder.path(), &args, settings).await?);
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut figures = Vec::new();
     if args.only_linking {
         let set = args.eval_dir.as_deref().unwrap_or(Path::new(""));
@@ -111,9 +127,13 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
             figures.extend(linking::figures(set).await?);
         }
         figures.extend(vectors::figures(folder.path(), args.chroma.as_deref(), settings).await?);
+        figures.extend(indexing::figures(folder.path(), &args, settings).await?);
         figures.extend(values::figures(folder.path()).await?);
     }
-    figures.extend(serving::figures(folder.path(), args.postgres.as_deref()).await?);
+    figures.extend({
+        let (postgres, redis) = (args.postgres.as_deref(), args.redis.as_deref());
+        serving::figures(folder.path(), postgres, redis).await?
+    });
     if !args.no_model && !args.only_server {
         output::say("the language model");
         figures.extend(model_figures(folder.path(), settings).await?);

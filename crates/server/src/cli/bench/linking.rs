@@ -20,7 +20,7 @@ use super::super::output;
 use super::{Figure, failed, median, seconds};
 
 /// Tables of the wide schema.
-const WIDE: usize = 1_000;
+pub const WIDE: usize = 1_000;
 
 /// What one schema gave.
 #[derive(Default)]
@@ -167,7 +167,7 @@ fn among_others(own: usize, schemas: &[Schema]) -> Schema {
 }
 
 /// Returns tables as companies have them: areas, things and their columns, with keys among those of one area.
-fn made_up() -> impl Iterator<Item = Table> {
+pub fn made_up() -> impl Iterator<Item = Table> {
     const AREAS: [&str; 44] = [
         "hr",
         "crm",

@@ -1,10 +1,11 @@
-//! What a server stands: questions a second with a scripted model, logins a second, and whether a flood of logins is
-//! felt elsewhere. The load comes from wrk, a process of its own, so that the processor time measured here is ours.
+//! What a server stands: questions a second with a scripted model and out of the semantic cache, logins a second, and
+//! whether a flood of logins is felt elsewhere. The load comes from wrk, a process of its own, so that the processor time measured here is ours.
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -33,8 +34,23 @@ const SECONDS: u64 = 8;
 
 const PASSWORD: &str = "four words without relation";
 
-/// Measures on SQLite, and on PostgreSQL if there is a server to measure on.
-pub async fn figures(folder: &Path, postgres: Option<&str>) -> Result<Vec<Figure>, Error> {
+/// Where the system store and the cache are.
+#[derive(Clone, Copy)]
+struct Deployment<'a> {
+    name: &'static str,
+    cache: &'static str,
+    database_url: Option<&'a str>,
+    redis_url: Option<&'a str>,
+    /// Two servers on one store have one.
+    secret: &'a str,
+}
+
+/// Measures on SQLite, and on PostgreSQL if there is a server to measure on, with Redis if there is one.
+pub async fn figures(
+    folder: &Path,
+    postgres: Option<&str>,
+    redis: Option<&str>,
+) -> Result<Vec<Figure>, Error> {
     let mut figures = Vec::new();
     let metrics = http::metrics::start()?;
     let file = folder.join("serving.db");
@@ -46,8 +62,28 @@ pub async fn figures(folder: &Path, postgres: Option<&str>) -> Result<Vec<Figure
         },
         &mut |_, _| (),
     )?;
-    for (name, url) in [("SQLite", None), ("PostgreSQL", postgres)] {
-        if name == "PostgreSQL" && url.is_none() {
+    let secret = hex(&wire::random_bytes::<32>());
+    let embedded = Deployment {
+        name: "SQLite",
+        cache: "its own cache",
+        database_url: None,
+        redis_url: None,
+        secret: &secret,
+    };
+    let shared = Deployment {
+        name: "PostgreSQL",
+        cache: if redis.is_some() {
+            "Redis"
+        } else {
+            embedded.cache
+        },
+        database_url: postgres,
+        redis_url: redis,
+        ..embedded
+    };
+    for deployment in [embedded, shared] {
+        let name = deployment.name;
+        if name == shared.name && postgres.is_none() {
             figures.push(Figure::new(
                 "questions on PostgreSQL",
                 "-",
@@ -56,13 +92,21 @@ pub async fn figures(folder: &Path, postgres: Option<&str>) -> Result<Vec<Figure
             continue;
         }
         output::say(&format!("a server on {name}"));
-        let server = Server::start(&folder.join(name), &file, url, metrics.clone()).await?;
+        let folder = folder.join(name);
+        let server = Server::start(&folder, &file, deployment, "off", metrics.clone()).await?;
         for clients in [1, 8, 32] {
             figures.push(server.questions(name, clients).await?);
         }
-        if url.is_none() {
+        if name == embedded.name {
             figures.extend(server.logins().await?);
         }
+        // Before the trail grows by what the last measurement writes.
+        let cached = folder.join("cached");
+        let cached = Server::start(&cached, &file, deployment, "on", metrics.clone()).await?;
+        for clients in [1, 32] {
+            figures.push(cached.cached_questions(deployment, clients).await?);
+        }
+        drop(cached);
         figures.push(server.trail(name).await?);
     }
     Ok(figures)
@@ -75,6 +119,7 @@ struct Server {
     folder: std::path::PathBuf,
     settings: Settings,
     store: Arc<dyn SystemStore>,
+    model: Arc<OneReply>,
     serving: tokio::task::JoinHandle<()>,
     sealing: tokio::task::JoinHandle<()>,
 }
@@ -90,18 +135,22 @@ impl Server {
     async fn start(
         folder: &Path,
         file: &Path,
-        url: Option<&str>,
+        deployment: Deployment<'_>,
+        semantic_cache: &str,
         metrics: PrometheusHandle,
     ) -> Result<Self, Error> {
         std::fs::create_dir_all(folder).map_err(failed)?;
-        let secret = || Some(hex(&wire::random_bytes::<32>()));
         let vars = EnvVars {
             data_dir: Some(folder.display().to_string()),
-            database_url: url.map(str::to_owned),
+            database_url: deployment.database_url.map(str::to_owned),
+            redis_url: deployment.redis_url.map(str::to_owned),
+            // One question is asked again and again: with the cache, the model would be asked once.
+            semantic_cache: Some(semantic_cache.into()),
+            embedding_provider: Some("none".into()),
             target_db_source: Some(file.display().to_string()),
             init_admin_password: Some(PASSWORD.into()),
-            jwt_secret: secret(),
-            encryption_key: secret(),
+            jwt_secret: Some(deployment.secret.to_owned()),
+            encryption_key: Some(deployment.secret.to_owned()),
             ..EnvVars::default()
         };
         let settings = Settings::read(&vars, None).map_err(|faults| {
@@ -112,7 +161,8 @@ impl Server {
         })?;
         let store: Arc<dyn SystemStore> = wire::open_store(&settings).await?;
         let golden_copy = wire::open_golden_copy(&settings, None, &|_| ())?;
-        let mut app: App = wire::app(&settings, store, Arc::new(OneReply), golden_copy)?;
+        let model = Arc::new(OneReply::default());
+        let mut app: App = wire::app(&settings, store, model.clone(), golden_copy)?;
         // One client tries as often as it can.
         let any_number = Allowance {
             burst: u32::MAX,
@@ -154,12 +204,46 @@ impl Server {
             folder: folder.to_owned(),
             settings,
             store: trail,
+            model,
             serving,
             sealing,
         })
     }
 
     async fn questions(&self, store: &str, clients: u32) -> Result<Figure, Error> {
+        let asked = self.model.asked();
+        let (load, spent) = self.asked(clients).await?;
+        // Those on their way when the time was up were not counted.
+        if ((self.model.asked() - asked) as f64) < load.requests {
+            return Err(failed("the model was not asked each time"));
+        }
+        Ok(Figure::new(
+            format!("questions on {store}, {clients} clients, scripted model"),
+            format!("{:.0} /s", load.per_second()),
+            load.times(spent),
+        ))
+    }
+
+    async fn cached_questions(
+        &self,
+        deployment: Deployment<'_>,
+        clients: u32,
+    ) -> Result<Figure, Error> {
+        let Deployment { name, cache, .. } = deployment;
+        let (load, spent) = self.asked(clients).await?;
+        let generated = self.model.asked();
+        if generated != 1 {
+            return Err(failed(format!("the model was asked {generated} times")));
+        }
+        Ok(Figure::new(
+            format!("semantic cache hits on {name} and {cache}, {clients} clients"),
+            format!("{:.0} /s", load.per_second()),
+            load.times(spent),
+        ))
+    }
+
+    /// Asks one question for a while; also returns the seconds of processor time it took in this process.
+    async fn asked(&self, clients: u32) -> Result<(Load, f64), Error> {
         let body = json!({ "question": "How many customers do we have?" });
         let load = self.load(
             "/api/v1/questions",
@@ -170,15 +254,7 @@ impl Server {
         let load = finished(load).await?;
         let spent = processor_seconds() - before;
         load.must_be_good()?;
-        Ok(Figure::new(
-            format!("questions on {store}, {clients} clients, scripted model"),
-            format!("{:.0} /s", load.per_second()),
-            format!(
-                "p95 {:.1} ms, {:.2} ms of processor time each",
-                load.p95_us / 1e3,
-                spent * 1e3 / load.requests
-            ),
-        ))
+        Ok((load, spent))
     }
 
     async fn trail(&self, store: &str) -> Result<Figure, Error> {
@@ -271,8 +347,8 @@ const NOW_AND_THEN: &str = "function delay() return 10 end\n";
 const DONE: &str = r#"
 done = function(summary, latency)
   local errors = summary.errors
-  print(string.format('{"requests":%d,"duration_us":%d,"p95_us":%d,"bad":%d}', summary.requests, summary.duration,
-    latency:percentile(95), errors.status + errors.connect + errors.read + errors.write + errors.timeout))
+  print(string.format('{"requests":%d,"duration_us":%d,"p50_us":%d,"p95_us":%d,"bad":%d}', summary.requests,
+    summary.duration, latency:percentile(50), latency:percentile(95), errors.status + errors.connect + errors.read + errors.write + errors.timeout))
 end
 "#;
 
@@ -281,6 +357,7 @@ end
 struct Load {
     requests: f64,
     duration_us: f64,
+    p50_us: f64,
     p95_us: f64,
     /// Requests that were not answered, or not with success.
     bad: f64,
@@ -289,6 +366,15 @@ struct Load {
 impl Load {
     fn per_second(&self) -> f64 {
         (self.requests - self.bad) * 1e6 / self.duration_us
+    }
+
+    fn times(&self, processor_seconds: f64) -> String {
+        format!(
+            "p50 {:.1} ms, p95 {:.1} ms, {:.2} ms of processor time each",
+            self.p50_us / 1e3,
+            self.p95_us / 1e3,
+            processor_seconds * 1e3 / self.requests
+        )
     }
 
     fn must_be_good(&self) -> Result<(), Error> {
@@ -339,8 +425,15 @@ fn processor_seconds() -> f64 {
         / 100.0
 }
 
-/// A model that always writes the same SQL, at once.
-struct OneReply;
+/// A model that always writes the same SQL, at once, and counts how often.
+#[derive(Default)]
+struct OneReply(AtomicU64);
+
+impl OneReply {
+    fn asked(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 #[async_trait]
 impl Generator for OneReply {
@@ -353,6 +446,7 @@ impl Generator for OneReply {
     }
 
     async fn generate(&self, _: &Prompt, _: &GenerationLimits) -> Result<Generation, Error> {
+        self.0.fetch_add(1, Ordering::Relaxed);
         Ok(Generation {
             text: "SELECT count(*) FROM customers".into(),
             tokens: TokenCounts::default(),
