@@ -182,6 +182,7 @@ fn api() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(routes::target::restore))
         .routes(routes!(routes::backups::list, routes::backups::create))
         .routes(routes!(routes::backups::verify))
+        .routes(routes!(routes::index::status))
         .routes(routes!(routes::jobs::list, routes::jobs::enqueue))
         .routes(routes!(routes::jobs::one, routes::jobs::cancel))
 }

@@ -93,6 +93,7 @@ const ROUTES: &[(&str, &str, [Outcome; 4])] = &[
     ("GET", "/api/v1/backups", ADMIN),
     ("POST", "/api/v1/backups", ADMIN),
     ("POST", "/api/v1/backups/{name}/verify", ADMIN),
+    ("GET", "/api/v1/index", ADMIN),
     ("GET", "/api/v1/jobs", ADMIN),
     ("POST", "/api/v1/jobs", ADMIN),
     ("GET", "/api/v1/jobs/{id}", ADMIN),

@@ -7,6 +7,7 @@ pub mod backups;
 pub mod configurations;
 pub mod feedback;
 pub mod health;
+pub mod index;
 pub mod jobs;
 pub mod joining;
 pub mod metrics;
