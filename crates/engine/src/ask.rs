@@ -4,6 +4,7 @@
 //! and the audit entry for it are committed. If either fails, the answer is withheld.
 
 mod evidence;
+mod generating;
 mod knowledge;
 mod reuse;
 
@@ -18,18 +19,19 @@ use crate::audit::{AuditEntry, storable};
 use crate::error::{Code, Error, Kind};
 use crate::guard::{GuardedSql, guard};
 use crate::known::{KnownTerms, KnownVerified};
-use crate::mend;
 use crate::policy::{Role, VisibleSchema};
 use crate::ports::{
-    AskPorts, Begun, Embedding, FinishedQuery, GenerationLimits, Generator, ModelIdentity,
-    NewQuery, Progress, QueryLimits, Situation, Step, StoredValue, TargetGeneration, TokenCounts,
+    AskPorts, Begun, Embedding, FinishedQuery, GenerationLimits, ModelIdentity, NewQuery, Progress,
+    QueryLimits, Situation, Step, StoredValue, TargetGeneration, TokenCounts,
 };
-use crate::prompt::{self, GeneratedSql, Prompt, SendValues};
+use crate::prompt::{GeneratedSql, SendValues};
 use crate::question::{Origin, Outcome, Question, Refusal, Timings, UsedQuery};
 use crate::result::ResultSet;
 use crate::retrieval::Degradation;
+use crate::semantic_cache::Place;
 use crate::verified_queries::exact_match;
 use evidence::evidence;
+use generating::{generate, values_allowed};
 use knowledge::{Said, first_prompt, plain_prompt};
 use reuse::Reuse;
 
@@ -287,58 +289,40 @@ async fn answer(
             "the database has no table that may be seen",
         ));
     }
-    let first = match settings.style {
+    match settings.style {
         PromptStyle::Standard => {
             let said = said(asked).await?;
             if let Some(found) = reused(asked, &sight, &said, trace, reuse).await? {
                 return Ok(found);
             }
-            progress.step(Step::Searching);
-            let clock = Instant::now();
-            let place = reuse.as_ref().map(|reuse| &reuse.place);
-            let first = first_prompt(asked, &sight, &said, place, trace).await;
-            trace.timings.prompt += ms(clock);
-            first
+            let Some(reuse) = reuse else {
+                return answer_anew(asked, sight, &said, None, trace).await;
+            };
+            let place = Some(&reuse.place);
+            let work = answer_anew(asked, sight, &said, place, trace);
+            reuse.holding_the_claim(&*ports.cache, work).await
         }
         PromptStyle::Plain => {
             let values = values_allowed(&*ports.generator, settings, trace);
-            plain_prompt(&*sight.target, question, &sight.visible, values).await?
+            let prompt = plain_prompt(&*sight.target, question, &sight.visible, values).await?;
+            generate(asked, sight, &prompt, trace).await
         }
-    };
-    let Sight { target, visible } = sight;
-    let mut next: Option<Prompt> = None;
-
-    loop {
-        progress.step(Step::Generating);
-        let prompt = next.as_ref().unwrap_or(&first);
-        let fault = match attempt(
-            ports, settings, &*target, &visible, prompt, *progress, trace,
-        )
-        .await
-        {
-            Ok((guarded, rows)) => {
-                return Ok(Found {
-                    guarded,
-                    rows,
-                    target,
-                });
-            }
-            Err(fault) => fault,
-        };
-        if !fault.code().is_repairable() {
-            return Err(fault);
-        }
-        if trace.repairs == settings.max_repairs {
-            trace.fault = Some(fault.code());
-            return Err(unanswerable(&fault));
-        }
-        progress.step(Step::Repairing);
-        trace.repairs += 1;
-        next = Some(match trace.repairs {
-            1 => prompt::repair(&first, trace.sql.as_deref(), &fault),
-            _ => prompt::ask_anew(&first, &fault),
-        });
     }
+}
+
+/// Answers with the model, from all that is known about the data.
+async fn answer_anew(
+    asked: &Asked<'_>,
+    sight: Sight,
+    said: &Said,
+    place: Option<&Place>,
+    trace: &mut Trace,
+) -> Result<Found, Error> {
+    asked.progress.step(Step::Searching);
+    let clock = Instant::now();
+    let prompt = first_prompt(asked, &sight, said, place, trace).await;
+    trace.timings.prompt += ms(clock);
+    generate(asked, sight, &prompt, trace).await
 }
 
 /// Reads what people have said about the data, where it has changed since the last question.
@@ -426,52 +410,6 @@ async fn reused(
     }
 }
 
-/// One generation, guarded and run.
-async fn attempt(
-    ports: &AskPorts,
-    settings: &AskSettings,
-    target: &dyn TargetGeneration,
-    visible: &Arc<VisibleSchema>,
-    prompt: &Prompt,
-    progress: &dyn Progress,
-    trace: &mut Trace,
-) -> Result<(GuardedSql, ResultSet), Error> {
-    let clock = Instant::now();
-    trace.prompt_hash = prompt.hash();
-    let generation = ports.generator.generate(prompt, &settings.generation).await;
-    trace.timings.generate += ms(clock);
-    let generation = generation?;
-    trace.tokens += generation.tokens;
-    trace.sql = None;
-    let sql = GeneratedSql::from_reply(&generation.text)?;
-    trace.sql = Some(sql.as_str().to_owned());
-
-    progress.step(Step::Checking);
-    let clock = Instant::now();
-    let guarded = match settings.style {
-        PromptStyle::Standard => guard_mended(&sql, visible),
-        PromptStyle::Plain => guard(&sql, visible),
-    };
-    trace.timings.guard += ms(clock);
-    run(target, settings, guarded?, progress, trace).await
-}
-
-/// Guards what the model wrote, after correcting the slips that have one certain correction. A text that stays wrong is
-/// refused as the model wrote it, so that the model is told of its own words.
-fn guard_mended(sql: &GeneratedSql, visible: &Arc<VisibleSchema>) -> Result<GuardedSql, Error> {
-    let mut guarded = guard(sql, visible);
-    let mut attempt = sql.clone();
-    for _ in 1..mend::MAX_MENDS {
-        let Err(fault) = &guarded else { break };
-        let Some(better) = mend::mend(&attempt, fault) else {
-            break;
-        };
-        attempt = better;
-        guarded = guard(&attempt, visible);
-    }
-    guarded.or_else(|_| guard(sql, visible))
-}
-
 async fn run(
     target: &dyn TargetGeneration,
     settings: &AskSettings,
@@ -485,20 +423,6 @@ async fn run(
     let rows = target.query(&guarded, &settings.query).await;
     trace.timings.run += ms(clock);
     Ok((guarded, rows?))
-}
-
-fn values_allowed(
-    generator: &dyn Generator,
-    settings: &AskSettings,
-    trace: &mut Trace,
-) -> SendValues {
-    if generator.identity().is_remote {
-        trace.values_sent = settings.send_values.as_str();
-        settings.send_values
-    } else {
-        trace.values_sent = "local";
-        SendValues::All
-    }
 }
 
 /// Commits the outcome, then lets it go.
@@ -569,21 +493,6 @@ async fn finish(
 fn is_about_the_request(error: &Error) -> bool {
     matches!(error.code().kind(), Kind::Refused | Kind::Invalid)
         || error.code() == Code::TargetQueryTimeout
-}
-
-fn unanswerable(fault: &Error) -> Error {
-    let error = Error::new(
-        Code::CannotBeAnswered,
-        format!(
-            "no SQL was found that answers this from the data: {}",
-            fault.message()
-        ),
-    );
-    error.with_hint(
-        fault
-            .hint()
-            .unwrap_or("name the tables or columns you mean, or ask in other words"),
-    )
 }
 
 fn cancelled() -> Error {

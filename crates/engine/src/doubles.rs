@@ -217,6 +217,9 @@ impl Cache for Remembers {
         }
         Ok(is_it)
     }
+    async fn hold(&self, _: &str, _: &[u8], _: Duration) -> Result<(), Error> {
+        Ok(())
+    }
     async fn wait_until_absent(&self, _: &str, _: Duration) -> Result<(), Error> {
         Ok(())
     }

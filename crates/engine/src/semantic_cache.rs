@@ -22,8 +22,10 @@ use crate::question::Question;
 const TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Questions of one scope that are kept to be found by nearness.
 const MAX_NEIGHBOURS: usize = 256;
-/// How long others wait for the one who generates the SQL of a question they ask too.
-pub const MAX_WAIT: Duration = Duration::from_secs(30);
+/// How long others wait for the one who generates the SQL of a question they ask too: longer than a small machine takes.
+pub const MAX_WAIT: Duration = Duration::from_secs(120);
+/// How long a claim outlives whoever had it.
+const CLAIM_TTL: Duration = Duration::from_secs(8);
 
 /// Within which SQL may be reused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -273,15 +275,16 @@ pub async fn near(
 }
 
 /// Says who generates the SQL of a question that several ask at once.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
     /// This one does; the others wait until [`release`].
-    Mine(String),
+    Mine,
     /// Another did, or was waited for long enough: look again.
     Another,
 }
 
 /// Claims a question, or waits for who has it: at most [`MAX_WAIT`]. `token` is unique to the question's `queries` row.
+/// Who has it does the work beside [`hold`]; the claim of one that died expires soon.
 ///
 /// # Errors
 ///
@@ -289,13 +292,23 @@ pub enum Claim {
 pub async fn claim(cache: &dyn Cache, place: &Place, token: &str) -> Result<Claim, Error> {
     let key = place.claim_key();
     if cache
-        .put_if_absent(&key, token.as_bytes(), MAX_WAIT)
+        .put_if_absent(&key, token.as_bytes(), CLAIM_TTL)
         .await?
     {
-        return Ok(Claim::Mine(token.to_owned()));
+        return Ok(Claim::Mine);
     }
     cache.wait_until_absent(&key, MAX_WAIT).await?;
     Ok(Claim::Another)
+}
+
+/// Keeps a claim for as long as this is awaited. Returns if it was lost.
+///
+/// # Errors
+///
+/// [`crate::Code::CacheDown`].
+pub async fn hold(cache: &dyn Cache, place: &Place, token: &str) -> Result<(), Error> {
+    let key = place.claim_key();
+    cache.hold(&key, token.as_bytes(), CLAIM_TTL).await
 }
 
 /// Gives a claim back.

@@ -24,6 +24,18 @@ pub(crate) fn check(key: &str, value: &[u8]) -> Result<(), Error> {
     Err(Error::new(Code::Internal, fault))
 }
 
+/// Puts off the end of a value again and again, often enough that one late time does no harm. `renew_if` does so once if
+/// the value is still there, and says whether it was.
+pub(crate) async fn hold<F>(ttl: Duration, renew_if: impl Fn() -> F) -> Result<(), Error>
+where
+    F: Future<Output = Result<bool, Error>>,
+{
+    while renew_if().await? {
+        tokio::time::sleep(ttl / 4).await;
+    }
+    Ok(())
+}
+
 /// Looks again and again, ever more rarely, until there is no value under a key: who holds it may be another process,
 /// or gone.
 pub(crate) async fn wait_until_absent(

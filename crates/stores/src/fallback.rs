@@ -30,6 +30,9 @@ use crate::memory::{MemoryCache, MemoryJobs, MemoryRateLimits};
 pub trait SharedCache: Cache {
     /// Forgets everything.
     async fn clear(&self) -> Result<(), Error>;
+
+    /// Puts off the end of a value to `ttl` from now if it is this one, and returns whether it is.
+    async fn renew_if(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, Error>;
 }
 
 /// The ports of one server.
@@ -281,6 +284,16 @@ impl Cache for Fallback {
         self.remove(Removal::KeyIf(key.to_owned(), value.to_owned()))
             .await?;
         Ok(was_here)
+    }
+
+    async fn hold(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), Error> {
+        let renew_if = || async {
+            match self.ask(self.shared.cache.renew_if(key, value, ttl)).await {
+                Some(answer) => answer,
+                None => Ok(self.cache.renew_if(key, value, ttl)),
+            }
+        };
+        caching::hold(ttl, renew_if).await
     }
 
     async fn wait_until_absent(&self, key: &str, at_most: Duration) -> Result<(), Error> {

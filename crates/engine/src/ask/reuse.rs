@@ -1,6 +1,10 @@
 //! SQL that need not be generated: a verified query whose question this is, or what the semantic cache holds for it.
 //! Either passes the guard and runs like any other. A cache that cannot be asked costs a generation, never an answer.
 
+use std::pin::pin;
+
+use futures::future::{self, Either};
+
 use super::{Asked, Trace};
 use crate::error::{Code, Error};
 use crate::policy::VisibleSchema;
@@ -9,6 +13,9 @@ use crate::prompt::PROMPT_VERSION;
 use crate::question::{Origin, Question};
 use crate::retrieval::Degradation;
 use crate::semantic_cache::{self, Claim, Place, Scope, ScopeParts, speaks_of_relative_time};
+
+/// How many others are waited for, one after the other, when each ends without SQL; then nobody is.
+const MAX_WAITS: usize = 2;
 
 /// Where the SQL of a question is or will be.
 pub(super) struct Reuse {
@@ -78,16 +85,38 @@ impl Reuse {
         cache: &dyn Cache,
         query_id: i64,
     ) -> Result<Option<(String, Origin)>, Error> {
-        if let Some(hit) = semantic_cache::look_up(cache, &self.place).await? {
-            return Ok(Some((hit.sql, Origin::cached(hit.is_exact))));
-        }
-        let claim = semantic_cache::claim(cache, &self.place, &query_id.to_string()).await?;
-        if let Claim::Mine(token) = claim {
-            self.claim = Some(token);
+        let token = query_id.to_string();
+        for _ in 0..=MAX_WAITS {
+            if let Some(hit) = semantic_cache::look_up(cache, &self.place).await? {
+                return Ok(Some((hit.sql, Origin::cached(hit.is_exact))));
+            }
+            if semantic_cache::claim(cache, &self.place, &token).await? == Claim::Mine {
+                self.claim = Some(token);
+                break;
+            }
         }
         // Also when the claim is ours: whoever had it may have remembered the SQL after we looked and before we claimed.
         let hit = semantic_cache::look_up(cache, &self.place).await?;
         Ok(hit.map(|hit| (hit.sql, Origin::cached(hit.is_exact))))
+    }
+
+    /// Does what the claim was made for, while it is kept from expiring.
+    pub(super) async fn holding_the_claim<T>(
+        &self,
+        cache: &dyn Cache,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let holding = async {
+            if let Some(token) = &self.claim {
+                // A claim that is lost costs a generation more, at most.
+                let _ = semantic_cache::hold(cache, &self.place, token).await;
+            }
+            std::future::pending::<()>().await
+        };
+        match future::select(pin!(work), pin!(holding)).await {
+            Either::Left((done, _)) => done,
+            Either::Right(((), _)) => unreachable!("nothing ends that is pending for ever"),
+        }
     }
 
     /// Forgets SQL that no longer runs.

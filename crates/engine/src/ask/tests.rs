@@ -11,6 +11,7 @@ use crate::doubles::{Remembers, Vectors, WordEmbedder};
 use crate::ontology::{BusinessTerm, Imported, NewTerm, TermChange};
 use crate::policy::{NewPolicy, Policy, Visibility};
 use crate::ports::*;
+use crate::prompt::Prompt;
 use crate::question::{Answer, Provenance};
 use crate::result::{ResultColumn, Value};
 use crate::schema::{Column, Schema, Table, TableKind};

@@ -32,6 +32,10 @@ pub trait Cache: Send + Sync {
     /// Forgets a value if it is this one, and returns whether it was: what gives back a claim without taking another's.
     async fn remove_if(&self, key: &str, value: &[u8]) -> Result<bool, Error>;
 
+    /// Keeps a value from expiring for as long as this is awaited: its end is put off to `ttl` from then, again and again.
+    /// Returns when there is another value, or none.
+    async fn hold(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), Error>;
+
     /// Waits until there is no value under this key, or until `at_most` has passed.
     async fn wait_until_absent(&self, key: &str, at_most: Duration) -> Result<(), Error>;
 

@@ -95,12 +95,12 @@ fn one_of_many_claims_a_question_and_only_its_owner_gives_it_back() {
     let cache = Remembers::default();
     let place = place("Total sales?");
     let claim = |token: &str| block_on(claim(&cache, &place, token)).expect("a cache");
-    assert!(matches!(claim("1"), Claim::Mine(_)));
+    assert!(matches!(claim("1"), Claim::Mine));
     assert!(matches!(claim("2"), Claim::Another));
     block_on(release(&cache, &place, "2")).expect("a cache");
     assert!(matches!(claim("3"), Claim::Another));
     block_on(release(&cache, &place, "1")).expect("a cache");
-    assert!(matches!(claim("4"), Claim::Mine(_)));
+    assert!(matches!(claim("4"), Claim::Mine));
 }
 
 #[test]

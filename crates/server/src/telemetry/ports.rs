@@ -232,6 +232,10 @@ impl Cache for Traced<dyn Cache> {
         observed(span!("cache.remove_if"), self.0.remove_if(key, value)).await
     }
 
+    async fn hold(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), Error> {
+        observed(span!("cache.hold"), self.0.hold(key, value, ttl)).await
+    }
+
     async fn wait_until_absent(&self, key: &str, at_most: Duration) -> Result<(), Error> {
         let call = self.0.wait_until_absent(key, at_most);
         observed(span!("cache.wait_until_absent"), call).await

@@ -75,6 +75,17 @@ impl MemoryCache {
         expiry.unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
+    /// Puts off the end of a value if it is this one, and returns whether it is.
+    pub(crate) fn renew_if(&self, key: &str, value: &[u8], ttl: Duration) -> bool {
+        let now = self.clock.now();
+        let mut kept = self.lock();
+        let is_it = kept.value(key, now).is_some_and(|found| found == value);
+        if is_it {
+            self.put_value(&mut kept, key, value, ttl);
+        }
+        is_it
+    }
+
     fn put_value(&self, kept: &mut Kept, key: &str, value: &[u8], ttl: Duration) {
         let place = Place::Key(key.to_owned());
         kept.remove(&place);
@@ -216,6 +227,10 @@ impl Cache for MemoryCache {
             kept.remove(&Place::Key(key.to_owned()));
         }
         Ok(is_it)
+    }
+
+    async fn hold(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), Error> {
+        caching::hold(ttl, || async { Ok(self.renew_if(key, value, ttl)) }).await
     }
 
     async fn wait_until_absent(&self, key: &str, at_most: Duration) -> Result<(), Error> {

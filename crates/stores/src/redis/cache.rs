@@ -21,6 +21,7 @@ pub struct RedisCache {
 
 struct Scripts {
     remove_if: Script,
+    renew_if: Script,
     put_member: Script,
     members: Script,
     remove_member: Script,
@@ -36,6 +37,7 @@ impl RedisCache {
             server,
             scripts: Scripts {
                 remove_if: Script::new(include_str!("cache/remove_if.lua")),
+                renew_if: Script::new(include_str!("cache/renew_if.lua")),
                 put_member: Script::new(include_str!("cache/put_member.lua")),
                 members: Script::new(include_str!("cache/members.lua")),
                 remove_member: Script::new(include_str!("cache/remove_member.lua")),
@@ -92,6 +94,10 @@ impl Cache for RedisCache {
                 arguments: vec![value],
             })
             .await
+    }
+
+    async fn hold(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), Error> {
+        caching::hold(ttl, || self.renew_if(key, value, ttl)).await
     }
 
     async fn wait_until_absent(&self, key: &str, at_most: Duration) -> Result<(), Error> {
@@ -156,6 +162,17 @@ impl Cache for RedisCache {
 
 #[async_trait]
 impl SharedCache for RedisCache {
+    async fn renew_if(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, Error> {
+        let (key, ttl) = (self.key(key), milliseconds(ttl).to_string());
+        self.server
+            .script(&Call {
+                script: &self.scripts.renew_if,
+                keys: vec![&key],
+                arguments: vec![value, ttl.as_bytes()],
+            })
+            .await
+    }
+
     async fn clear(&self) -> Result<(), Error> {
         let pattern = format!("{}*", literal(&self.server.key("cache", "")));
         let mut cursor: u64 = 0;

@@ -18,6 +18,8 @@ shared_suite! {
     what_is_removed_is_gone
     a_claim_is_given_back_only_by_who_has_it
     who_waits_for_a_claim_sees_it_given_back_or_run_out
+    a_claim_that_is_held_does_not_run_out_until_it_is_let_go
+    a_claim_that_is_lost_is_held_no_longer
     a_group_has_its_members_newest_first
     a_group_keeps_as_many_members_as_it_may
     a_group_lives_from_its_last_member_on
@@ -128,6 +130,33 @@ async fn who_waits_for_a_claim_sees_it_given_back_or_run_out(scene: Scene) {
     };
     cache.remove_if("claim", b"mine").await.unwrap();
     waiting.await.unwrap().unwrap();
+}
+
+async fn a_claim_that_is_held_does_not_run_out_until_it_is_let_go(scene: Scene) {
+    let cache = scene.cache.clone();
+    let ttl = Duration::from_millis(800);
+    assert!(cache.put_if_absent("claim", b"mine", ttl).await.unwrap());
+    let holding = tokio::spawn(async move { cache.hold("claim", b"mine", ttl).await });
+    // Another that lives as long shows when the first would have expired.
+    for round in 0..3 {
+        let marker = format!("marker {round}");
+        scene.cache.put(&marker, b"", ttl).await.unwrap();
+        until_gone(&*scene.cache, &marker).await;
+        let there = scene.another().cache.get("claim").await.unwrap();
+        assert_eq!(there.as_deref(), Some(&b"mine"[..]), "round {round}");
+    }
+    holding.abort();
+    until_gone(&*scene.cache, "claim").await;
+}
+
+async fn a_claim_that_is_lost_is_held_no_longer(scene: Scene) {
+    let cache = scene.cache;
+    cache.hold("claim", b"mine", SHORT).await.unwrap();
+    assert_eq!(cache.get("claim").await.unwrap(), None, "never there");
+    cache.put("claim", b"theirs", LONG).await.unwrap();
+    cache.hold("claim", b"mine", SHORT).await.unwrap();
+    let theirs = cache.get("claim").await.unwrap();
+    assert_eq!(theirs.as_deref(), Some(&b"theirs"[..]));
 }
 
 async fn names(cache: &dyn Cache, group: &str) -> Vec<String> {

@@ -40,6 +40,9 @@ impl Cache for SharedCache {
     async fn remove_if(&self, key: &str, value: &[u8]) -> Result<bool, Error> {
         self.cache.remove_if(key, value).await
     }
+    async fn hold(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), Error> {
+        self.cache.hold(key, value, ttl).await
+    }
     async fn wait_until_absent(&self, key: &str, at_most: Duration) -> Result<(), Error> {
         self.cache.wait_until_absent(key, at_most).await
     }
