@@ -109,7 +109,7 @@ fn a_server_brings_the_index_up_to_date_after_a_term_was_added() {
     let added = server.send("POST", "/api/v1/ontology", Some(&admin), &term);
     assert!(added.status().is_success());
     assert_eq!(indexed.status(), states(1, ["fresh", "fresh", "stale"]));
-    let index = server.get("/api/v1/index", Some(&admin));
+    let index = server.send("GET", "/api/v1/index", Some(&admin), &Value::Null);
     let index: Value = index.json().unwrap();
     assert_eq!(index["embedder"]["name"], "words");
     let as_told: Vec<_> = index["collections"].as_array().unwrap().iter().collect();
