@@ -3,7 +3,9 @@
 //! Invariant: a question is recorded as `pending` before anything is done for it, and no row leaves before its outcome
 //! and the audit entry for it are committed. If either fails, the answer is withheld.
 
+mod deciding;
 mod evidence;
+mod following;
 mod generating;
 mod knowledge;
 mod reuse;
@@ -16,6 +18,9 @@ use serde_json::json;
 
 use crate::accounts::Actor;
 use crate::audit::{AuditEntry, storable};
+use crate::checks::Finding;
+use crate::confidence::Signals;
+use crate::conversation::{FollowUp, Turn};
 use crate::error::{Code, Error, Kind};
 use crate::guard::{GuardedSql, guard};
 use crate::known::{KnownTerms, KnownVerified};
@@ -25,11 +30,12 @@ use crate::ports::{
     QueryLimits, Situation, Step, StoredValue, TargetGeneration, TokenCounts,
 };
 use crate::prompt::{GeneratedSql, SendValues};
-use crate::question::{Origin, Outcome, Question, Refusal, Timings, UsedQuery};
+use crate::question::{Choice, Origin, Outcome, Question, Refusal, Timings, UsedQuery};
 use crate::result::ResultSet;
 use crate::retrieval::Degradation;
 use crate::semantic_cache::Place;
 use crate::verified_queries::exact_match;
+pub use deciding::{Deciding, Thresholds};
 use evidence::evidence;
 use generating::{generate, values_allowed};
 use knowledge::{Said, first_prompt, plain_prompt};
@@ -52,6 +58,12 @@ pub struct AskSettings {
     pub reuse: bool,
     /// What is looked up for a question.
     pub linking: Linking,
+    /// How the answer is decided on.
+    pub deciding: Deciding,
+    /// How sure an answer must be.
+    pub thresholds: Thresholds,
+    /// A question of a conversation may lean on the one before; off, each is asked as if it stood alone.
+    pub follow_ups: bool,
     /// Names this process in the system store.
     pub instance_id: String,
     /// After this long a question counts as interrupted.
@@ -98,6 +110,9 @@ impl Default for AskSettings {
             send_values: SendValues::None,
             reuse: true,
             linking: Linking::default(),
+            deciding: Deciding::default(),
+            thresholds: Thresholds::NONE,
+            follow_ups: true,
             query: QueryLimits::default(),
             generation: GenerationLimits::default(),
             instance_id: "local".into(),
@@ -106,12 +121,11 @@ impl Default for AskSettings {
     }
 }
 
-/// Answers a question, or says why not. Aborting through `cancel` stops model and database at once; the cancelled
-/// question is recorded like any other.
+/// Answers a question outside any conversation; otherwise as [`ask_in`].
 ///
 /// # Errors
 ///
-/// Whatever broke: the system store, the model or the target database. Refusals are [`Outcome::Refused`].
+/// Those of [`ask_in`].
 pub async fn ask(
     ports: &AskPorts,
     settings: &AskSettings,
@@ -120,17 +134,42 @@ pub async fn ask(
     progress: &dyn Progress,
     cancel: AbortRegistration,
 ) -> Result<Outcome, Error> {
+    ask_in(ports, settings, actor, None, question, progress, cancel).await
+}
+
+/// Answers a question of a conversation, or says why not. Aborting through `cancel` stops model and database at once;
+/// the cancelled question is recorded like any other.
+///
+/// # Errors
+///
+/// [`Code::ConversationNotFound`] if the actor has no such conversation, and whatever broke: the system store, the model
+/// or the target database. Refusals are [`Outcome::Refused`].
+pub async fn ask_in(
+    ports: &AskPorts,
+    settings: &AskSettings,
+    actor: &Actor,
+    conversation_id: Option<i64>,
+    question: &Question,
+    progress: &dyn Progress,
+    cancel: AbortRegistration,
+) -> Result<Outcome, Error> {
     let started = Instant::now();
-    let Begun { id, situation } =
-        begin(ports, settings, actor, Some(question.as_str()), None).await?;
-    let mut trace = Trace::default();
+    let begun = begin(ports, settings, actor, conversation_id, Ok(question)).await?;
+    let id = begun.id;
+    let mut trace = Trace {
+        conversation_id,
+        ..Trace::default()
+    };
     let mut reuse = None;
     let asked = Asked {
         ports,
         settings,
-        situation: &situation,
+        situation: &begun.situation,
         query_id: id,
+        role: actor.role,
+        previous: begun.previous.as_ref(),
         question,
+        follow_up: None,
         progress,
     };
     let work = answer(&asked, &mut trace, &mut reuse);
@@ -147,9 +186,7 @@ pub async fn ask(
             Ok(Outcome::Answered(answer)) => Some((answer.sql.as_str(), answer.origin)),
             Ok(Outcome::Refused(_)) | Err(_) => None,
         };
-        reuse
-            .end(ports, id, question, answered, embedding.as_ref())
-            .await;
+        reuse.end(ports, id, answered, embedding.as_ref()).await;
     }
     outcome
 }
@@ -167,7 +204,7 @@ pub async fn run_sql(
     cancel: AbortRegistration,
 ) -> Result<Outcome, Error> {
     let started = Instant::now();
-    let Begun { id, situation } = begin(ports, settings, actor, None, Some(sql.as_str())).await?;
+    let Begun { id, situation, .. } = begin(ports, settings, actor, None, Err(sql)).await?;
     let mut trace = Trace::default();
     let work = async {
         if actor.role < Role::Analyst {
@@ -195,12 +232,18 @@ pub async fn run_sql(
 }
 
 /// A question that was begun.
+#[derive(Clone, Copy)]
 struct Asked<'a> {
     ports: &'a AskPorts,
     settings: &'a AskSettings,
     situation: &'a Situation,
     query_id: i64,
+    role: Role,
+    /// The turn that was answered last in its conversation.
+    previous: Option<&'a Turn>,
+    /// As it stands alone.
     question: &'a Question,
+    follow_up: Option<&'a FollowUp>,
     progress: &'a dyn Progress,
 }
 
@@ -213,6 +256,8 @@ struct Sight {
 /// What is known of a question so far, whether it ends well or not.
 #[derive(Default)]
 struct Trace {
+    conversation_id: Option<i64>,
+    understood_as: Option<String>,
     sql: Option<String>,
     fault: Option<Code>,
     timings: Timings,
@@ -228,6 +273,12 @@ struct Trace {
     values: Vec<StoredValue>,
     degraded: Vec<Degradation>,
     embedding: Option<Embedding>,
+    /// What the model was told besides the question and the schema, by people.
+    note: String,
+    signals: Signals,
+    findings: Vec<Finding>,
+    corrections: Vec<String>,
+    choices: Vec<Choice>,
 }
 
 /// What was found, before it is committed.
@@ -241,9 +292,11 @@ async fn begin(
     ports: &AskPorts,
     settings: &AskSettings,
     actor: &Actor,
-    question: Option<&str>,
-    sql: Option<&str>,
+    conversation_id: Option<i64>,
+    asked: Result<&Question, &GeneratedSql>,
 ) -> Result<Begun, Error> {
+    let question = asked.ok().map(Question::as_str);
+    let sql = asked.err().map(GeneratedSql::as_str);
     let user_id = actor.user_id;
     let now = ports.clock.now();
     let query = NewQuery {
@@ -251,11 +304,15 @@ async fn begin(
         role: actor.role,
         question: question.map(str::to_owned),
         sql: sql.map(storable),
+        conversation_id,
         instance_id: settings.instance_id.clone(),
         lease_until: now + settings.lease,
     };
     let changes = json!({ "question": question, "sql": sql });
-    let audit = AuditEntry::new(now, Some(user_id), "query", "query", changes);
+    let mut audit = AuditEntry::new(now, Some(user_id), "query", "query", changes);
+    if conversation_id.is_some() {
+        audit = audit.with("conversation_id", json!(conversation_id));
+    }
     ports.store.begin_query(&query, &audit).await
 }
 
@@ -283,6 +340,8 @@ async fn answer(
     } = asked;
     progress.step(Step::Understanding);
     let sight = look(ports, asked.situation, trace).await?;
+    let follow_up = following::follow_up(asked, &sight);
+    let asked = &following::standing_alone(asked, follow_up.as_ref(), trace);
     if sight.visible.tables().is_empty() {
         return Err(Error::new(
             Code::CannotBeAnswered,
@@ -305,6 +364,7 @@ async fn answer(
         PromptStyle::Plain => {
             let values = values_allowed(&*ports.generator, settings, trace);
             let prompt = plain_prompt(&*sight.target, question, &sight.visible, values).await?;
+            let prompt = following::told(asked, prompt);
             generate(asked, sight, &prompt, trace).await
         }
     }
@@ -439,6 +499,7 @@ async fn finish(
     let receipt = result.as_ref().ok().map(|answer| answer.receipt.clone());
     let error = result.as_ref().err();
     let finished = FinishedQuery {
+        understood_as: trace.understood_as.clone(),
         sql: trace.sql.as_deref().map(storable),
         error: error.map(|error| (error.code().as_str().to_owned(), storable(error.message()))),
         result_count: receipt.as_ref().map(|receipt| receipt.row_count),
@@ -460,7 +521,11 @@ async fn finish(
         Some(_) => "query_failed",
     };
     let now = ports.clock.now();
-    let audit = AuditEntry::new(now, Some(actor.user_id), action, "query", changes).about(query_id);
+    let mut audit =
+        AuditEntry::new(now, Some(actor.user_id), action, "query", changes).about(query_id);
+    if let Some(text) = &trace.understood_as {
+        audit = audit.with("understood_as", json!(text));
+    }
     ports
         .store
         .finish_query(query_id, &finished, &audit)
@@ -484,6 +549,7 @@ async fn finish(
             timings_ms: trace.timings,
             tokens: trace.tokens,
             repairs: trace.repairs,
+            choices: trace.choices,
         }))),
         Err(error) => Err(error),
     }

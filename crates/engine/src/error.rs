@@ -10,8 +10,33 @@ pub struct Error {
     message: String,
     hint: Option<String>,
     cause: Option<String>,
-    correction: Option<Box<(String, String)>>,
+    correction: Option<Box<Correction>>,
     retry_after: Option<Duration>,
+}
+
+/// The one certain way to put a fault of SQL right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Correction {
+    /// One text in place of another, as both stand in the SQL.
+    Replace {
+        /// What is wrong.
+        wrong: String,
+        /// What is right.
+        right: String,
+    },
+    /// One more table in FROM.
+    Join(MissingJoin),
+}
+
+/// A table that a SELECT names a column of and does not join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingJoin {
+    /// The column as it stands in the SQL.
+    pub wrong: String,
+    /// The column with the table that has it.
+    pub right: String,
+    /// What to put at the end of the FROM clause: `JOIN teams ON teams.id = people.team_id`.
+    pub join: String,
 }
 
 impl Error {
@@ -44,7 +69,17 @@ impl Error {
     /// Adds the one certain correction: `right` in place of `wrong`, as they stand in the SQL.
     #[must_use]
     pub fn with_correction(mut self, wrong: impl Into<String>, right: impl Into<String>) -> Self {
-        self.correction = Some(Box::new((wrong.into(), right.into())));
+        self.correction = Some(Box::new(Correction::Replace {
+            wrong: wrong.into(),
+            right: right.into(),
+        }));
+        self
+    }
+
+    /// Adds the one certain correction: a table that is not in FROM and has the column.
+    #[must_use]
+    pub fn with_missing_join(mut self, join: MissingJoin) -> Self {
+        self.correction = Some(Box::new(Correction::Join(join)));
         self
     }
 
@@ -60,11 +95,9 @@ impl Error {
         self.retry_after
     }
 
-    /// Returns the one certain correction, what is wrong first.
-    pub fn correction(&self) -> Option<(&str, &str)> {
-        self.correction
-            .as_deref()
-            .map(|(wrong, right)| (wrong.as_str(), right.as_str()))
+    /// Returns the one certain correction.
+    pub fn correction(&self) -> Option<&Correction> {
+        self.correction.as_deref()
     }
 
     /// Returns the stable code.
@@ -192,6 +225,7 @@ codes! {
     CrossSite "cross_site" Forbidden "A page of another site tried to use the session's cookie.";
     NotFound "not_found" NotFound "There is no such thing.";
     QueryNotFound "query_not_found" NotFound "There is no such query, or it belongs to someone else.";
+    ConversationNotFound "conversation_not_found" NotFound "There is no such conversation, or it belongs to someone else.";
     EmailTaken "email_taken" Conflict "A user has this e-mail address already.";
     NameTaken "name_taken" Conflict "The name is in use already.";
     LastAdmin "last_admin" Conflict "No active administrator would be left.";
@@ -211,6 +245,7 @@ codes! {
     NameShadowsTable "name_shadows_table" Refused "A common table expression has the name of a table.";
     DoubleQuotedString "double_quoted_string" Refused "A string literal is written in double quotes.";
     SqlTooComplex "sql_too_complex" Refused "The SQL is too long or too deeply nested.";
+    TooUncertain "too_uncertain" Refused "The question may mean several things, or the model is not sure enough.";
     CannotBeAnswered "cannot_be_answered" Refused "The question cannot be answered from this data.";
     Cancelled "cancelled" Refused "The question was cancelled.";
     ResultTooLarge "result_too_large" Refused "The result has more bytes than allowed.";

@@ -26,9 +26,11 @@ use crate::error::{Code, Error};
 use crate::policy::VisibleSchema;
 use crate::prompt::GeneratedSql;
 pub use functions::is_allowed_function;
-pub(crate) use names::nearest;
+pub(crate) use hints::{one_way, quoted};
+pub(crate) use names::{decode, nearest, same};
 use resolve::Resolver;
 use rewrite::{Edit, Edits, Until};
+pub(crate) use text::{Token, tokens};
 use text::{invalid, read_only};
 
 /// A refusal on its way up; boxed, because the walk over a statement recurses and its frames should be small.
@@ -124,7 +126,7 @@ fn accept(given: &str, visible: &VisibleSchema) -> Result<(String, Vec<String>),
 }
 
 /// Parses one statement.
-fn parse<'b>(statement: &str, arena: &'b Bump) -> Result<Cmd<'b>, Refused> {
+pub(crate) fn parse<'b>(statement: &str, arena: &'b Bump) -> Result<Cmd<'b>, Refused> {
     // The parser's input must live as long as what it makes, so it gets a copy in the arena.
     let statement = arena.alloc_str(statement);
     match Parser::new(arena, statement.as_bytes()).next() {

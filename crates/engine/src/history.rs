@@ -67,6 +67,7 @@ pub async fn list(
         user_id,
         status,
         search,
+        ..QueryFilter::default()
     };
     ports.store.queries(&filter, page).await
 }

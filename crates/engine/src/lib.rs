@@ -7,7 +7,10 @@ pub mod ask;
 pub mod audit;
 pub mod backups;
 pub mod catalog;
+pub mod checks;
+pub mod confidence;
 pub mod configuration;
+pub mod conversation;
 #[cfg(test)]
 mod doubles;
 pub mod error;
@@ -25,6 +28,7 @@ pub mod policy;
 pub mod ports;
 pub mod prompt;
 pub mod question;
+pub mod reading;
 pub mod result;
 pub mod retrieval;
 pub mod schema;

@@ -301,7 +301,7 @@ fn singular(word: &str) -> String {
 
 /// Returns how much a word of a schema is like a word of the question: 1.0 the same, less when one begins or ends with
 /// the other (`cust`, `stuid`, `teaches` and `teacher`), 0.0 not at all.
-fn likeness(wanted: &str, word: &str) -> f32 {
+pub(crate) fn likeness(wanted: &str, word: &str) -> f32 {
     if wanted == word {
         return 1.0;
     }
@@ -318,7 +318,7 @@ fn likeness(wanted: &str, word: &str) -> f32 {
 }
 
 /// Words of questions that are in the way more often than they help.
-fn says_nothing(word: &str) -> bool {
+pub(crate) fn says_nothing(word: &str) -> bool {
     matches!(
         word,
         "the"

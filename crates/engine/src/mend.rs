@@ -1,7 +1,11 @@
 //! Slips of a model that have one certain correction, corrected without asking it again: a column on the alias of the
-//! wrong table, text in double quotes, `SELECT TOP n`. What comes out goes through the guard like any other text.
+//! wrong table, text in double quotes, a table that is not joined, `SELECT TOP n` and other words of other databases.
+//! What comes out goes through the guard like any other text.
 
-use crate::error::{Code, Error};
+mod dialect;
+mod missing_join;
+
+use crate::error::{Code, Correction, Error};
 use crate::prompt::GeneratedSql;
 
 /// How many slips of one text are corrected; each takes one more run of the guard, some microseconds.
@@ -11,9 +15,13 @@ pub const MAX_MENDS: usize = 8;
 pub fn mend(sql: &GeneratedSql, fault: &Error) -> Option<GeneratedSql> {
     let text = sql.as_str();
     let mended = match fault.correction() {
-        Some((wrong, right)) => replace_outside_literals(text, wrong, right),
-        None if fault.code() == Code::InvalidSql => top_to_limit(text),
-        None => None,
+        Some(Correction::Replace { wrong, right }) => replace_outside_literals(text, wrong, right),
+        Some(Correction::Join(join)) => missing_join::add(text, join),
+        None => match fault.code() {
+            Code::InvalidSql => dialect::translate(text).or_else(|| top_to_limit(text)),
+            Code::FunctionNotAllowed => dialect::translate(text),
+            _ => None,
+        },
     };
     mended.map(GeneratedSql::new)
 }
@@ -134,5 +142,108 @@ mod tests {
         check("SELECT TOP 5 a FROM t LIMIT 3", fault(), None);
         check("SELECT a FROM t WHERE", fault(), None);
         check("SELECT TOP many FROM t", fault(), None);
+    }
+
+    /// Mends until the guard is content or no correction is left.
+    fn through_the_guard(sql: &str) -> String {
+        let column = |name: &str| crate::schema::Column {
+            name: name.into(),
+            ..Default::default()
+        };
+        let table = |name: &str, columns: &[&str], keys: &[(&str, &str)]| crate::schema::Table {
+            name: name.into(),
+            kind: crate::schema::TableKind::Table,
+            columns: columns.iter().copied().map(column).collect(),
+            primary_key: vec!["id".into()],
+            foreign_keys: keys
+                .iter()
+                .map(|(own, other)| crate::schema::ForeignKey {
+                    columns: vec![(*own).into()],
+                    table: (*other).into(),
+                    referenced: vec!["id".into()],
+                    inferred: false,
+                })
+                .collect(),
+            row_count: None,
+            ddl: String::new(),
+            reads: vec![],
+        };
+        let schema = crate::schema::Schema {
+            tables: vec![
+                table(
+                    "visits",
+                    &["id", "patient_id", "doctor_id", "second_doctor_id", "cost"],
+                    &[
+                        ("patient_id", "patients"),
+                        ("doctor_id", "doctors"),
+                        ("second_doctor_id", "doctors"),
+                    ],
+                ),
+                table("patients", &["id", "full_name", "order"], &[]),
+                table("doctors", &["id", "specialty"], &[]),
+                table("drugs", &["id", "dose"], &[]),
+            ],
+        };
+        let visible = crate::policy::VisibleSchema::new(&schema, &Default::default());
+        let mut text = GeneratedSql::new(sql);
+        for _ in 0..MAX_MENDS {
+            let Err(fault) = crate::guard::guard(&text, &visible) else {
+                break;
+            };
+            match mend(&text, &fault) {
+                Some(better) => text = better,
+                None => return fault.message().to_owned(),
+            }
+        }
+        text.as_str().to_owned()
+    }
+
+    #[test]
+    fn the_table_of_a_column_is_joined_where_there_is_one_way_to() {
+        for (sql, expected) in [
+            (
+                "SELECT v.cost, v.full_name FROM visits AS v WHERE v.cost > 3",
+                "SELECT v.cost, patients.full_name FROM visits AS v JOIN patients ON patients.id = v.patient_id WHERE \
+                 v.cost > 3",
+            ),
+            (
+                "SELECT full_name, count(*) FROM visits GROUP BY full_name",
+                "SELECT patients.full_name, count(*) FROM visits JOIN patients ON patients.id = visits.patient_id GROUP \
+                 BY patients.full_name",
+            ),
+            (
+                "SELECT cost FROM visits WHERE id IN (SELECT id FROM visits WHERE full_name = 'full_name') ORDER BY cost",
+                "SELECT cost FROM visits WHERE id IN (SELECT id FROM visits JOIN patients ON patients.id = \
+                 visits.patient_id WHERE patients.full_name = 'full_name') ORDER BY cost",
+            ),
+            (
+                "SELECT cost FROM visits UNION SELECT v.full_name FROM visits v UNION SELECT id FROM drugs",
+                "SELECT cost FROM visits UNION SELECT patients.full_name FROM visits v JOIN patients ON patients.id = \
+                 v.patient_id UNION SELECT id FROM drugs",
+            ),
+            (
+                "SELECT p.full_name FROM patients p WHERE p.cost > 3",
+                "SELECT p.full_name FROM patients p JOIN visits ON visits.patient_id = p.id WHERE visits.cost > 3",
+            ),
+            // Two keys lead to doctors, and none to drugs.
+            (
+                "SELECT v.specialty FROM visits v",
+                "no such column: v.specialty",
+            ),
+            ("SELECT dose FROM visits", "no such column: dose"),
+            ("SELECT v.absent FROM visits v", "no such column: v.absent"),
+        ] {
+            assert_eq!(through_the_guard(sql), expected);
+        }
+    }
+
+    #[test]
+    fn words_of_other_databases_are_translated() {
+        assert_eq!(
+            through_the_guard(
+                "SELECT YEAR(full_name), id::text FROM patients WHERE full_name ILIKE 'a%'"
+            ),
+            "SELECT CAST(strftime('%Y', full_name) AS INTEGER), CAST(id AS TEXT) FROM patients WHERE full_name LIKE 'a%'"
+        );
     }
 }

@@ -233,6 +233,25 @@ pub trait Generator: Send + Sync {
         prompt: &Prompt,
         limits: &GenerationLimits,
     ) -> Result<Generation, Error>;
+
+    /// Draws several replies to one prompt, and returns each text once, in the order of their first draws. Draws fewer
+    /// than asked for if there is no room for more. The token counts of all add up to what was spent. Dropping the
+    /// future stops the work behind it.
+    ///
+    /// A model that cannot draw returns none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Generator::generate`].
+    async fn sample(
+        &self,
+        prompt: &Prompt,
+        limits: &GenerationLimits,
+        sampling: &Sampling,
+    ) -> Result<Vec<Candidate>, Error> {
+        let _ = (prompt, limits, sampling);
+        Ok(Vec::new())
+    }
 }
 
 /// Names a model so that two answers can be compared.
@@ -274,6 +293,70 @@ pub struct Generation {
     pub tokens: TokenCounts,
     /// The reply ended by itself; `false` when `max_tokens` cut it.
     pub is_complete: bool,
+    /// How likely the model held this text; `None` where the provider does not tell.
+    pub likelihood: Option<Likelihood>,
+}
+
+/// How likely a model held a text that it wrote: natural logarithms of the probabilities of its tokens, each given the
+/// prompt and the tokens before it, at temperature 1 and with no token left out. Never above 0.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Likelihood {
+    /// The mean over the tokens generated; the token that ends a reply is not one of them.
+    pub mean_logprob: f64,
+    /// That of the least likely token.
+    pub least_logprob: f64,
+}
+
+/// How several replies are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// Replies drawn, from 1 to [`Sampling::COUNT_AT_MOST`]; what is outside counts as the nearest within.
+    pub count: u32,
+    /// 0 draws the likeliest token always, 1 as the model holds them likely, more evens them out.
+    pub temperature: f32,
+    /// The same seed draws the same replies from the same model in the same state, as far as its provider keeps to that.
+    /// The reply drawn as the nth has a generator of its own, begun at the nth number after this.
+    pub seed: u64,
+}
+
+impl Sampling {
+    /// The most replies that are drawn at once.
+    pub const COUNT_AT_MOST: u32 = 8;
+
+    /// Returns the replies to draw.
+    pub fn count(&self) -> u32 {
+        self.count.clamp(1, Self::COUNT_AT_MOST)
+    }
+}
+
+/// A reply that was drawn, once or more often.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// The reply as it was drawn first, with the tokens of all its draws.
+    pub generation: Generation,
+    /// How often this text was drawn, at least once.
+    pub drawn: u32,
+}
+
+impl Candidate {
+    /// Returns each text once, in the order of their first draws.
+    pub fn gather(draws: impl IntoIterator<Item = Generation>) -> Vec<Self> {
+        let mut candidates: Vec<Self> = Vec::new();
+        for generation in draws {
+            let same = |candidate: &&mut Self| candidate.generation.text == generation.text;
+            match candidates.iter_mut().find(same) {
+                Some(candidate) => {
+                    candidate.drawn += 1;
+                    candidate.generation.tokens += generation.tokens;
+                }
+                None => candidates.push(Self {
+                    generation,
+                    drawn: 1,
+                }),
+            }
+        }
+        candidates
+    }
 }
 
 /// Tokens of one or several generations.
@@ -382,4 +465,29 @@ pub trait RateLimits: Send + Sync {
     ///
     /// [`crate::Code::CacheDown`] if the count cannot be reached.
     async fn forget(&self, key: &str) -> Result<(), Error>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_text_is_a_candidate_once_and_its_tokens_add_up() {
+        let draw = |text: &str, generated| Generation {
+            text: text.into(),
+            tokens: TokenCounts {
+                generated,
+                ..TokenCounts::default()
+            },
+            is_complete: true,
+            likelihood: None,
+        };
+        let gathered = Candidate::gather([draw("b", 1), draw("a", 2), draw("b", 4)]);
+        let read = |candidate: &Candidate| {
+            let Candidate { generation, drawn } = candidate;
+            (generation.text.clone(), *drawn, generation.tokens.generated)
+        };
+        let read: Vec<_> = gathered.iter().map(read).collect();
+        assert_eq!(read, [("b".into(), 2, 5), ("a".into(), 1, 2)]);
+    }
 }

@@ -1,10 +1,12 @@
 //! The exact text sent to a generator, and the reading of its reply.
 
 mod examples;
+mod follow_up;
 mod terms;
 mod values;
 
 pub use examples::{with_earlier, with_examples};
+pub use follow_up::following;
 pub use terms::with_terms;
 pub use values::with_values;
 

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::confidence::Signals;
 use crate::error::{Code, Error};
 use crate::ports::{ModelIdentity, StoredValue, TokenCounts};
+use crate::reading::Reading;
 use crate::result::{ResultColumn, Value};
 use crate::retrieval::Degradation;
 
@@ -150,6 +152,10 @@ pub struct Answer {
     pub query_id: i64,
     /// The question as asked.
     pub question: String,
+    /// The conversation it was asked in.
+    pub conversation_id: Option<i64>,
+    /// What a follow-up was taken to ask, made to stand alone; null for a question that stands alone.
+    pub understood_as: Option<String>,
     /// The SQL that ran.
     pub sql: String,
     /// The columns of the result.
@@ -162,6 +168,16 @@ pub struct Answer {
     pub sentence: String,
     /// The tables and views that the SQL reads.
     pub tables: Vec<String>,
+    /// What the SQL does, in words, with what it takes for granted.
+    pub reading: Reading,
+    /// How likely the answer is right, from 0 to 1; null where no model wrote its SQL just now.
+    pub confidence: Option<f64>,
+    /// What the confidence is made of.
+    pub signals: Signals,
+    /// What was wrong with the SQL as the model wrote it, and was put right.
+    pub corrections: Vec<String>,
+    /// What is suspicious about the SQL, in words.
+    pub doubts: Vec<String>,
     /// The business terms that the question mentions and the model was told of.
     pub terms: Vec<String>,
     /// Verified queries that the model was shown, or the one that was run.
@@ -209,6 +225,17 @@ pub struct Refusal {
     pub tokens: TokenCounts,
     /// How many repairs were tried.
     pub repairs: u32,
+    /// What the question may mean, when Assay asks back; the likeliest first.
+    pub choices: Vec<Choice>,
+}
+
+/// One way to read a question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Choice {
+    /// What would be answered, in words.
+    pub reading: String,
+    /// The SQL of this reading.
+    pub sql: String,
 }
 
 /// What comes of a question when nothing broke.

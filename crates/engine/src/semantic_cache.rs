@@ -48,6 +48,8 @@ pub struct ScopeParts<'a> {
     pub options: &'a str,
     /// The day, when the question speaks of relative time.
     pub today: Option<NaiveDate>,
+    /// The question is a follow-up that was made to stand alone. Who types the same text asks something else.
+    pub is_follow_up: bool,
 }
 
 impl Scope {
@@ -66,6 +68,9 @@ impl Scope {
         ] {
             hasher.update(&(part.len() as u64).to_le_bytes());
             hasher.update(part.as_bytes());
+        }
+        if parts.is_follow_up {
+            hasher.update(b"follow-up");
         }
         Self(hasher.finalize().to_hex()[..32].to_owned())
     }

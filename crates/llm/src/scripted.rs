@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use engine::ports::{Generation, GenerationLimits, Generator, ModelIdentity, TokenCounts};
+use engine::ports::{
+    Candidate, Generation, GenerationLimits, Generator, ModelIdentity, Sampling, TokenCounts,
+};
 use engine::prompt::Prompt;
 use engine::{Code, Error};
 
@@ -153,6 +155,17 @@ impl Generator for ScriptedGenerator {
         unfinished.finish();
         Ok(count(prompt, &text?, limits.max_tokens))
     }
+
+    /// Draws one reply: what the script says next.
+    async fn sample(
+        &self,
+        prompt: &Prompt,
+        limits: &GenerationLimits,
+        _: &Sampling,
+    ) -> Result<Vec<Candidate>, Error> {
+        let generation = self.generate(prompt, limits).await?;
+        Ok(Candidate::gather([generation]))
+    }
 }
 
 async fn perform(script: Script) -> Result<String, Error> {
@@ -189,6 +202,7 @@ fn count(prompt: &Prompt, text: &str, max_tokens: u32) -> Generation {
         },
         text,
         is_complete,
+        likelihood: None,
     }
 }
 

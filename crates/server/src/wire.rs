@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use engine::accounts::{AccountSettings, Actor};
-use engine::ask::AskSettings;
+use engine::ask::{AskSettings, Deciding};
 use engine::indexing::IndexWork;
 use engine::jobs::{Job, JobPorts, JobWork, OnJobProgress};
 use engine::policy::{Role, Visibility, VisibleSchema};
@@ -205,6 +205,10 @@ pub fn app(
             generation: settings.generation,
             instance_id,
             reuse: settings.reuses_sql,
+            deciding: Deciding {
+                candidates: settings.llm.candidates,
+                ..Deciding::default()
+            },
             ..AskSettings::default()
         },
         accounts: settings.auth.accounts.clone(),

@@ -1,17 +1,21 @@
 //! What an answer carries besides its rows: where each of its parts comes from.
 
 use super::{Found, Trace};
+use crate::confidence::{Fit, Signals};
 use crate::ports::ModelIdentity;
 use crate::question::{Answer, Receipt};
-use crate::words;
+use crate::{reading, words};
 
 /// Puts the answer together, but for the time that committing it takes.
 pub(super) fn evidence(query_id: i64, question: &str, trace: &Trace, found: Found) -> Answer {
+    let signals = signals(trace, &found);
     let Found {
         guarded,
         rows,
         target,
     } = found;
+    // A person vouches for a verified query; SQL of one's own is one's own.
+    let confidence = (signals.drawn > 0).then(|| Fit::in_use().confidence(&signals));
     let provenance = target.provenance();
     let model = trace.model.clone().unwrap_or_else(|| ModelIdentity {
         name: "none".into(),
@@ -32,9 +36,20 @@ pub(super) fn evidence(query_id: i64, question: &str, trace: &Trace, found: Foun
     Answer {
         query_id,
         question: question.to_owned(),
+        conversation_id: trace.conversation_id,
+        understood_as: trace.understood_as.clone(),
         sql: guarded.text().to_owned(),
         sentence: words::sentence(&rows),
         tables: guarded.tables().to_vec(),
+        reading: reading::read(&guarded),
+        confidence,
+        signals,
+        corrections: trace.corrections.clone(),
+        doubts: trace
+            .findings
+            .iter()
+            .map(|finding| finding.message.clone())
+            .collect(),
         terms: trace.terms.clone(),
         verified_queries: trace.verified.clone(),
         values: trace.values.clone(),
@@ -52,5 +67,16 @@ pub(super) fn evidence(query_id: i64, question: &str, trace: &Trace, found: Foun
         timings_ms: trace.timings,
         tokens: trace.tokens,
         receipt,
+    }
+}
+
+/// Returns what speaks for and against what was found.
+pub(super) fn signals(trace: &Trace, found: &Found) -> Signals {
+    Signals {
+        repairs: trace.repairs,
+        findings: trace.findings.iter().map(|finding| finding.kind).collect(),
+        tables: u32::try_from(found.guarded.tables().len()).unwrap_or(u32::MAX),
+        rows: found.rows.rows.len() as u64,
+        ..trace.signals.clone()
     }
 }

@@ -3,16 +3,33 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::deciding::{Choice, Contender, Deciding, choose};
+use super::evidence::signals;
 use super::{AskSettings, Asked, Found, PromptStyle, Sight, Trace, ms, run};
-use crate::error::{Code, Error};
+use crate::checks::{self, Evidence, Finding};
+use crate::confidence::Fit;
+use crate::conversation::FollowUp;
+use crate::error::{Code, Error, Kind};
 use crate::guard::{GuardedSql, guard};
 use crate::mend;
 use crate::policy::VisibleSchema;
-use crate::ports::{Generator, Step};
+use crate::ports::{Candidate, GenerationLimits, Generator, Sampling, Step};
 use crate::prompt::{self, GeneratedSql, Prompt, SendValues};
+use crate::question::Choice as Offered;
+use crate::reading;
 use crate::result::ResultSet;
 
-/// Generates until something passes the guard and runs, or no repair is left.
+/// Readings offered when Assay asks back.
+const MAX_CHOICES: usize = 4;
+
+/// Tokens of a drawn statement. One that is longer mostly repeats itself, and several of them would take minutes.
+const MAX_DRAWN_TOKENS: u32 = 200;
+
+/// How often one statement is corrected for what is suspicious about it.
+const MAX_REWRITES: usize = 4;
+
+/// Returns what is decided on: the first statement if it leaves no doubt, else the one of several whose rows agree; if
+/// none runs, what a repair gives.
 pub(super) async fn generate(
     asked: &Asked<'_>,
     sight: Sight,
@@ -22,34 +39,185 @@ pub(super) async fn generate(
     let Asked {
         settings, progress, ..
     } = asked;
-    let mut next: Option<Prompt> = None;
-    loop {
-        progress.step(Step::Generating);
-        let prompt = next.as_ref().unwrap_or(first);
-        let fault = match attempt(asked, &sight, prompt, trace).await {
-            Ok((guarded, rows)) => {
-                return Ok(Found {
-                    guarded,
-                    rows,
-                    target: sight.target,
-                });
-            }
-            Err(fault) => fault,
+    progress.step(Step::Generating);
+    trace.signals.drawn = 1;
+    let first_try = match attempt(asked, &sight, first, trace).await {
+        Err(fault) if fault.code().is_repairable() => {
+            repaired(asked, &sight, first, fault, trace).await
+        }
+        tried => tried,
+    };
+    let mut contenders = Vec::new();
+    let mut fault = None;
+    match first_try {
+        Ok(contender) => contenders.push(Contender {
+            is_first: true,
+            ..contender
+        }),
+        Err(error) if error.code() == Code::CannotBeAnswered => fault = Some(error),
+        Err(error) => return Err(error),
+    }
+    let is_settled = trace.repairs == 0 && contenders.first().is_some_and(Contender::is_settled);
+    if !is_settled && settings.deciding.candidates > 0 {
+        match drawn(asked, &sight, first, trace).await {
+            Ok(more) => contenders.extend(more),
+            // What is known by now stands without more.
+            Err(error) => tracing::warn!(
+                code = error.code().as_str(),
+                cause = error.cause().unwrap_or_default(),
+                "no further statement could be drawn"
+            ),
+        }
+    }
+    trace.signals.ran = contenders.iter().map(|one| one.drawn).sum();
+    let Some(choice) = choose(contenders) else {
+        return Err(fault.unwrap_or_else(|| {
+            Error::new(
+                Code::Internal,
+                "nothing ran, and nothing is known to be wrong",
+            )
+        }));
+    };
+    trace.fault = None;
+    let Choice {
+        chosen,
+        agreeing,
+        others,
+    } = choice;
+    trace.sql = Some(chosen.guarded.text().to_owned());
+    trace.signals.agreeing = agreeing;
+    trace.signals.corrected = chosen.corrected;
+    trace.signals.mean_logprob = chosen.likelihood.map(|one| one.mean_logprob);
+    trace.signals.least_logprob = chosen.likelihood.map(|one| one.least_logprob);
+    trace.findings = chosen.findings;
+    trace.corrections = chosen.corrections;
+    let found = Found {
+        guarded: chosen.guarded,
+        rows: chosen.rows,
+        target: sight.target,
+    };
+    let confidence = Fit::in_use().confidence(&signals(trace, &found));
+    if confidence < settings.thresholds.of(asked.role) {
+        return Err(asked_back(found, &others, trace));
+    }
+    Ok(found)
+}
+
+/// Asks which reading is meant instead of answering.
+fn asked_back(found: Found, others: &[Contender], trace: &mut Trace) -> Error {
+    let readings = std::iter::once(&found.guarded)
+        .chain(others.iter().map(|other| &other.guarded))
+        .take(MAX_CHOICES);
+    trace.choices = readings
+        .map(|sql| Offered {
+            reading: reading::read(sql).sentence,
+            sql: sql.text().to_owned(),
+        })
+        .collect();
+    let told: Vec<&str> = trace
+        .choices
+        .iter()
+        .map(|one| one.reading.as_str())
+        .collect();
+    let message = match told[..] {
+        [] | [_] => "the model is not sure enough of what it understood",
+        _ => "the question can be read in ways that give different rows",
+    };
+    Error::new(Code::TooUncertain, message).with_hint(format!(
+        "say which is meant, in words like these: {}",
+        told.join(" Or: ")
+    ))
+}
+
+/// Draws several statements and returns those that run.
+async fn drawn(
+    asked: &Asked<'_>,
+    sight: &Sight,
+    prompt: &Prompt,
+    trace: &mut Trace,
+) -> Result<Vec<Contender>, Error> {
+    let Asked {
+        ports,
+        settings,
+        progress,
+        ..
+    } = asked;
+    progress.step(Step::Generating);
+    let Deciding {
+        candidates,
+        temperature,
+        ..
+    } = settings.deciding;
+    let sampling = Sampling {
+        count: candidates,
+        temperature,
+        // The same prompt gives the same answer, whenever it is asked.
+        seed: seed_of(prompt),
+    };
+    let limits = GenerationLimits {
+        max_tokens: settings.generation.max_tokens.min(MAX_DRAWN_TOKENS),
+        ..settings.generation
+    };
+    let clock = Instant::now();
+    let replies = ports.generator.sample(prompt, &limits, &sampling).await;
+    trace.timings.generate += ms(clock);
+    let mut ran = Vec::new();
+    for Candidate { generation, drawn } in replies? {
+        trace.tokens += generation.tokens;
+        trace.signals.drawn += drawn;
+        let tried = match GeneratedSql::from_reply(&generation.text) {
+            Ok(sql) => try_sql(asked, sight, &sql, trace).await,
+            Err(fault) => Err(fault),
         };
-        if !fault.code().is_repairable() {
-            return Err(fault);
+        match tried {
+            Ok(contender) => ran.push(Contender {
+                likelihood: generation.likelihood,
+                drawn,
+                ..contender
+            }),
+            // One that cannot run, or takes too long, is no answer, and says nothing of the others.
+            Err(fault) if is_its_own(&fault) => {}
+            Err(fault) => return Err(fault),
         }
-        if trace.repairs == settings.max_repairs {
-            trace.fault = Some(fault.code());
-            return Err(unanswerable(&fault));
-        }
-        progress.step(Step::Repairing);
+    }
+    Ok(ran)
+}
+
+fn seed_of(prompt: &Prompt) -> u64 {
+    u64::from_str_radix(&prompt.hash()[..16], 16).unwrap_or_default()
+}
+
+/// Says whether a fault is of one statement and not of the question, the model or the data.
+fn is_its_own(fault: &Error) -> bool {
+    fault.code().is_repairable()
+        || fault.code().kind() == Kind::Refused
+        || fault.code() == Code::TargetQueryTimeout
+}
+
+/// Asks again, told of the fault, until something runs or no repair is left.
+async fn repaired(
+    asked: &Asked<'_>,
+    sight: &Sight,
+    first: &Prompt,
+    mut fault: Error,
+    trace: &mut Trace,
+) -> Result<Contender, Error> {
+    while trace.repairs < asked.settings.max_repairs {
+        asked.progress.step(Step::Repairing);
         trace.repairs += 1;
-        next = Some(match trace.repairs {
+        let next = match trace.repairs {
             1 => prompt::repair(first, trace.sql.as_deref(), &fault),
             _ => prompt::ask_anew(first, &fault),
-        });
+        };
+        asked.progress.step(Step::Generating);
+        fault = match attempt(asked, sight, &next, trace).await {
+            Ok(contender) => return Ok(contender),
+            Err(fault) if fault.code().is_repairable() => fault,
+            Err(fault) => return Err(fault),
+        };
     }
+    trace.fault = Some(fault.code());
+    Err(unanswerable(&fault))
 }
 
 /// One generation, guarded and run.
@@ -58,14 +226,10 @@ async fn attempt(
     sight: &Sight,
     prompt: &Prompt,
     trace: &mut Trace,
-) -> Result<(GuardedSql, ResultSet), Error> {
+) -> Result<Contender, Error> {
     let Asked {
-        ports,
-        settings,
-        progress,
-        ..
+        ports, settings, ..
     } = asked;
-    let Sight { target, visible } = sight;
     let clock = Instant::now();
     trace.prompt_hash = prompt.hash();
     let generation = ports.generator.generate(prompt, &settings.generation).await;
@@ -75,15 +239,151 @@ async fn attempt(
     trace.sql = None;
     let sql = GeneratedSql::from_reply(&generation.text)?;
     trace.sql = Some(sql.as_str().to_owned());
+    let contender = try_sql(asked, sight, &sql, trace).await?;
+    Ok(Contender {
+        likelihood: generation.likelihood,
+        ..contender
+    })
+}
 
+/// Guards a statement, corrects what is suspicious and certain about it, and runs it.
+async fn try_sql(
+    asked: &Asked<'_>,
+    sight: &Sight,
+    sql: &GeneratedSql,
+    trace: &mut Trace,
+) -> Result<Contender, Error> {
+    let Asked {
+        settings,
+        progress,
+        question,
+        follow_up,
+        ..
+    } = asked;
+    let Sight { target, visible } = sight;
     progress.step(Step::Checking);
     let clock = Instant::now();
     let guarded = match settings.style {
-        PromptStyle::Standard => guard_mended(&sql, visible),
-        PromptStyle::Plain => guard(&sql, visible),
+        PromptStyle::Standard => guard_mended(sql, visible),
+        PromptStyle::Plain => guard(sql, visible),
     };
     trace.timings.guard += ms(clock);
-    run(&**target, settings, guarded?, *progress, trace).await
+    let mut guarded = guarded?;
+    if !settings.deciding.checks {
+        let (guarded, rows) = run(&**target, settings, guarded, *progress, trace).await?;
+        return Ok(contender(sql, guarded, rows, Vec::new()));
+    }
+
+    let (stored, note) = (
+        std::mem::take(&mut trace.values),
+        std::mem::take(&mut trace.note),
+    );
+    // A follow-up asks what it says; what was asked before supports what stands in the SQL.
+    let (asks, before) = match follow_up {
+        Some(FollowUp {
+            asked,
+            previous,
+            sql,
+            ..
+        }) => (
+            asked,
+            format!("{previous}\n{}", sql.as_deref().unwrap_or_default()),
+        ),
+        None => (*question, String::new()),
+    };
+    let told = format!("{note}\n{before}");
+    let evidence = Evidence {
+        question: asks.as_str(),
+        note: &told,
+        visible,
+        stored: &stored,
+    };
+    let clock = Instant::now();
+    let mut findings = checks::check(&guarded, &evidence);
+    let mut corrections = Vec::new();
+    while corrections.len() < MAX_REWRITES {
+        let Some((why, better)) = first_rewrite(&findings, visible) else {
+            break;
+        };
+        corrections.push(why);
+        guarded = better;
+        findings = checks::check(&guarded, &evidence);
+    }
+    trace.timings.guard += ms(clock);
+    let ran = run_checked(asked, sight, guarded, &evidence, &mut corrections, trace).await;
+    (trace.values, trace.note) = (stored, note);
+    let (guarded, rows, after) = ran?;
+    findings.extend(after);
+    // What has a correction that the guard refused, or too many of them, is still suspicious.
+    Ok(Contender {
+        corrections,
+        ..contender(sql, guarded, rows, findings)
+    })
+}
+
+/// Runs a statement; if its rows show that something is wrong with it and how it may be put right, tries that, and keeps
+/// it if it finds rows.
+async fn run_checked(
+    asked: &Asked<'_>,
+    sight: &Sight,
+    guarded: GuardedSql,
+    evidence: &Evidence<'_>,
+    corrections: &mut Vec<String>,
+    trace: &mut Trace,
+) -> Result<(GuardedSql, ResultSet, Vec<Finding>), Error> {
+    let Asked {
+        settings, progress, ..
+    } = asked;
+    let (guarded, rows) = run(&*sight.target, settings, guarded, *progress, trace).await?;
+    let findings = checks::check_result(&guarded, evidence, &rows);
+    let Some((why, better)) = first_rewrite(&findings, &sight.visible) else {
+        return Ok((guarded, rows, findings));
+    };
+    match run(&*sight.target, settings, better, *progress, trace).await {
+        Ok((better, found)) if !found.rows.is_empty() => {
+            corrections.push(why);
+            let findings = checks::check_result(&better, evidence, &found);
+            Ok((better, found, findings))
+        }
+        Ok(_) => Ok((guarded, rows, findings)),
+        Err(fault) if is_its_own(&fault) => Ok((guarded, rows, findings)),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Returns the first correction that the guard accepts, and what it corrects.
+fn first_rewrite(
+    findings: &[Finding],
+    visible: &Arc<VisibleSchema>,
+) -> Option<(String, GuardedSql)> {
+    findings.iter().find_map(|finding| {
+        let better = guard(finding.rewrite.as_ref()?, visible).ok()?;
+        Some((finding.message.clone(), better))
+    })
+}
+
+fn contender(
+    sql: &GeneratedSql,
+    guarded: GuardedSql,
+    rows: ResultSet,
+    findings: Vec<Finding>,
+) -> Contender {
+    let words = |text: &str| -> Vec<String> {
+        text.trim_end_matches(';')
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect()
+    };
+    Contender {
+        corrected: words(guarded.text()) != words(sql.as_str().trim()),
+        guarded,
+        rows,
+        findings,
+        corrections: Vec::new(),
+        likelihood: None,
+        drawn: 1,
+        is_first: false,
+    }
 }
 
 /// Guards what the model wrote, after correcting the slips that have one certain correction. A text that stays wrong is

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Asked, Sight, Trace, values_allowed};
+use super::{Asked, Sight, Trace, following, values_allowed};
 use crate::error::Error;
 use crate::guard::guard;
 use crate::indexing::Example;
@@ -75,7 +75,10 @@ pub(super) async fn first_prompt(
         })
         .collect();
     let earlier = match (place, &trace.embedding) {
-        (Some(place), Some(embedding)) if settings.linking.examples => {
+        // A follow-up is shown the question before, which would be the nearest.
+        (Some(place), Some(embedding))
+            if settings.linking.examples && asked.follow_up.is_none() =>
+        {
             // Without the cache there is no example, and the answer says so already.
             semantic_cache::near(&*ports.cache, place, embedding, LEAST_NEAR, MAX_EARLIER)
                 .await
@@ -92,6 +95,7 @@ pub(super) async fn first_prompt(
         Vec::new()
     };
     let first = prompt::first(question, visible, values, &ranking);
+    let first = following::told(asked, first);
     let first = if values == SendValues::All {
         prompt::with_values(first, &written_otherwise(&stored)).0
     } else {
@@ -108,6 +112,10 @@ pub(super) async fn first_prompt(
         .map(|example| (example.question.as_str(), example.sql.as_str()))
         .collect();
     let (first, used) = prompt::with_examples(first, &pairs);
+    // What people have written supports what stands in the SQL, though the question does not say it.
+    let written = told.iter().flat_map(|term| term.texts());
+    let shown = pairs.iter().map(|(_, sql)| *sql);
+    trace.note = written.chain(shown).collect::<Vec<_>>().join("\n");
     trace.terms = terms;
     trace.values = stored;
     trace.verified = examples[..used.min(examples.len())]

@@ -20,6 +20,8 @@ const MAX_WAITS: usize = 2;
 /// Where the SQL of a question is or will be.
 pub(super) struct Reuse {
     pub(super) place: Place,
+    /// The question, as it stands alone.
+    question: Question,
     /// What gives the claim back that others wait for.
     claim: Option<String>,
 }
@@ -48,9 +50,11 @@ impl Reuse {
                 settings.max_repairs
             ),
             today: relative.then(|| ports.clock.now().date_naive()),
+            is_follow_up: asked.follow_up.is_some(),
         });
         Self {
             place: Place::of(&scope, question),
+            question: (*question).clone(),
             claim: None,
         }
     }
@@ -131,15 +135,14 @@ impl Reuse {
         self,
         ports: &AskPorts,
         query_id: i64,
-        question: &Question,
         answered: Option<(&str, Origin)>,
         embedding: Option<&Embedding>,
     ) {
         let cache = &*ports.cache;
         let kept = match answered {
             Some((sql, Origin::Generated)) => {
-                semantic_cache::remember(cache, &self.place, question, sql, query_id, embedding)
-                    .await
+                let (place, question) = (&self.place, &self.question);
+                semantic_cache::remember(cache, place, question, sql, query_id, embedding).await
             }
             Some((_, Origin::SemanticCache { .. })) => {
                 semantic_cache::note_use(cache, &self.place, query_id).await

@@ -29,6 +29,7 @@ struct World {
     hidden: &'static [&'static str],
     terms: Vec<BusinessTerm>,
     approved: Vec<VerifiedQuery>,
+    previous: Option<Turn>,
     values: Vec<StoredValue>,
     cache: Arc<Remembers>,
     vectors: Arc<Vectors>,
@@ -75,6 +76,7 @@ impl Queries for World {
         Ok(Begun {
             id: 7,
             situation: self.situation(query.role).await?,
+            previous: query.conversation_id.and(self.previous.clone()),
         })
     }
     async fn finish_query(
@@ -232,6 +234,7 @@ impl Generator for World {
                 ..TokenCounts::default()
             },
             is_complete: true,
+            likelihood: None,
         })
     }
 }
@@ -402,10 +405,8 @@ fn an_answer_is_withheld_when_its_outcome_cannot_be_recorded() {
         ..World::replying(&["SELECT full_name FROM people"])
     });
     let outcome = run(&world, &AskSettings::default());
-    assert_eq!(
-        outcome.map_err(|error| error.code()),
-        Err(Code::SystemStoreDown)
-    );
+    let code = outcome.map_err(|error| error.code());
+    assert_eq!(code, Err(Code::SystemStoreDown));
 }
 
 #[test]
@@ -415,10 +416,8 @@ fn nothing_is_done_for_a_question_that_cannot_be_recorded() {
         ..World::replying(&["SELECT full_name FROM people"])
     });
     let outcome = run(&world, &AskSettings::default());
-    assert_eq!(
-        outcome.map_err(|error| error.code()),
-        Err(Code::SystemStoreDown)
-    );
+    let code = outcome.map_err(|error| error.code());
+    assert_eq!(code, Err(Code::SystemStoreDown));
     assert_eq!(world.log(), Vec::<String>::new());
 }
 
@@ -596,4 +595,6 @@ fn a_viewer_may_not_run_sql_and_the_attempt_is_recorded() {
     assert_eq!(answered(attempt(Role::Analyst)).rows.len(), 1);
 }
 
+mod deciding;
+mod following;
 mod reusing;

@@ -5,8 +5,8 @@ use sqlite3_parser::ast::{As, ResultColumn};
 
 use super::Refused;
 use super::names::{decode, nearest, same, shown};
-use super::scope::{Scope, Source};
-use crate::error::{Code, Error};
+use super::scope::{Scope, Source, SourceKind};
+use crate::error::{Code, Error, MissingJoin};
 use crate::policy::VisibleSchema;
 
 /// How many columns of a table a hint lists.
@@ -52,8 +52,87 @@ pub(super) fn unknown_column(
         .or_else(|| nearest_column(name, scope).map(|close| format!("did you mean {close}?")));
     match respelt(name, sources(scope).flat_map(|source| source.columns())) {
         Some(right) => with(error.with_correction(name, quoted(&right)), hint),
-        None => with(error, hint),
+        None => match missing_join(name, name, scope, visible) {
+            Some(join) => with(error.with_missing_join(join), hint),
+            None => with(error, hint),
+        },
     }
+}
+
+/// Returns what joins the table of a missing column to this SELECT, if there is one way to.
+fn missing_join(
+    written: &str,
+    column: &str,
+    scope: &Scope<'_, '_>,
+    visible: &VisibleSchema,
+) -> Option<MissingJoin> {
+    let tables = |source: &Source<'_>| match source.kind {
+        SourceKind::Table(table) => Some((source.name.to_string(), table.name.clone())),
+        _ => None,
+    };
+    let own: Vec<(String, String)> = scope.sources.iter().filter_map(tables).collect();
+    let is_taken = |name: &str| sources(scope).any(|source| same(&source.name, name));
+    one_way(written, column, &own, &is_taken, visible)
+}
+
+/// Returns what joins the one table that has `column` and that exactly one foreign key ties to exactly one of the sources
+/// given by alias and table; a table whose name `is_taken` cannot be joined. Two ways would be two different questions.
+pub(crate) fn one_way(
+    written: &str,
+    column: &str,
+    own: &[(String, String)],
+    is_taken: &dyn Fn(&str) -> bool,
+    visible: &VisibleSchema,
+) -> Option<MissingJoin> {
+    let mut ways = Vec::new();
+    let holders = visible
+        .tables()
+        .iter()
+        .filter(|table| !is_taken(&table.name))
+        .filter_map(|table| Some((table, table.column(column)?)));
+    for (holder, found) in holders {
+        for (alias, name) in own.iter().filter(|(alias, _)| !alias.is_empty()) {
+            let Some(table) = visible.table(name) else {
+                continue;
+            };
+            let to = table
+                .foreign_keys
+                .iter()
+                .filter(|key| same(&key.table, &holder.name))
+                .map(|key| (&key.columns, &key.referenced));
+            let back = holder
+                .foreign_keys
+                .iter()
+                .filter(|key| same(&key.table, &table.name))
+                .map(|key| (&key.referenced, &key.columns));
+            for (own, other) in to.chain(back) {
+                if own.len() == other.len() && !own.is_empty() {
+                    ways.push((holder, found, alias, own, other));
+                }
+            }
+        }
+    }
+    let [(holder, found, alias, own, other)] = ways[..] else {
+        return None;
+    };
+    let name = quoted(&holder.name);
+    let conditions: Vec<String> = own
+        .iter()
+        .zip(other)
+        .map(|(own, other)| {
+            format!(
+                "{name}.{} = {}.{}",
+                quoted(other),
+                quoted(alias),
+                quoted(own)
+            )
+        })
+        .collect();
+    Some(MissingJoin {
+        wrong: written.to_owned(),
+        right: format!("{name}.{}", quoted(&found.name)),
+        join: format!("JOIN {name} ON {}", conditions.join(" AND ")),
+    })
 }
 
 /// Returns the one name that differs from `wrong` in case and separators only (`petType` for `pet_type`).
@@ -138,11 +217,15 @@ pub(super) fn unknown_qualified_column(
             .map(|right| format!("{}.{}", quoted(table), quoted(&right))),
         _ => None,
     };
+    let written = format!("{table}.{column}");
     match correction {
-        Some(right) => with(
-            error.with_correction(format!("{table}.{column}"), right),
-            hint,
-        ),
+        Some(right) => with(error.with_correction(written, right), hint),
+        None if db.is_none() && holder.is_none() => {
+            match missing_join(&written, column, scope, visible) {
+                Some(join) => with(error.with_missing_join(join), hint),
+                None => with(error, hint),
+            }
+        }
         None => with(error, hint),
     }
 }
@@ -221,9 +304,10 @@ fn elsewhere(name: &str, scope: &Scope<'_, '_>, visible: &VisibleSchema) -> Opti
 }
 
 /// Quotes a name where it needs quotes.
-fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     let is_plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && sqlite3_parser::dialect::keyword_token(name.as_bytes()).is_none();
     if is_plain {
         name.to_owned()
     } else {

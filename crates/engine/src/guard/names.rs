@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// Returns the name that `raw` stands for: quotes of all four kinds are taken off and doubled ones made single.
-pub(super) fn decode(raw: &str) -> Cow<'_, str> {
+pub(crate) fn decode(raw: &str) -> Cow<'_, str> {
     let Some(quote) = raw
         .chars()
         .next()
@@ -20,7 +20,7 @@ pub(super) fn decode(raw: &str) -> Cow<'_, str> {
 }
 
 /// Says whether two names are one; SQLite ignores the case of ASCII letters only.
-pub(super) fn same(left: &str, right: &str) -> bool {
+pub(crate) fn same(left: &str, right: &str) -> bool {
     left.eq_ignore_ascii_case(right)
 }
 

@@ -19,10 +19,10 @@ const MAX_USING: usize = 200;
 
 /// One token with its place in the text.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Token {
-    pub(super) kind: TokenType,
-    pub(super) start: usize,
-    pub(super) end: usize,
+pub(crate) struct Token {
+    pub(crate) kind: TokenType,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
 }
 
 /// Words with which a statement of some other database that writes begins; SQLite's own are keywords.
@@ -110,7 +110,7 @@ fn check_shape(text: &str, statement: &[Token]) -> Result<(), Refused> {
 }
 
 /// Returns the tokens of `text`, and why it is broken after the last of them, if it is.
-pub(super) fn tokens(text: &str) -> (Vec<Token>, Option<String>) {
+pub(crate) fn tokens(text: &str) -> (Vec<Token>, Option<String>) {
     let mut scanner = Scanner::new(Tokenizer::new());
     let mut tokens = Vec::with_capacity(text.len() / 4 + 1);
     loop {

@@ -8,9 +8,11 @@
 //!
 //! All methods fail with [`crate::Code::SystemStoreDown`] when the store cannot be reached or gives no usable reply.
 
+mod conversations;
 mod questions;
 mod verified_queries;
 
+pub use conversations::Conversations;
 pub use questions::*;
 pub use verified_queries::VerifiedQueries;
 
@@ -32,12 +34,26 @@ use crate::ports::Situations;
 
 /// Everything in the system store, behind one handle.
 pub trait SystemStore:
-    QuestionStore + Users + Sessions + ApiKeys + FeedbackStore + Configurations + AuditLog
+    QuestionStore
+    + Conversations
+    + Users
+    + Sessions
+    + ApiKeys
+    + FeedbackStore
+    + Configurations
+    + AuditLog
 {
 }
 
 impl<T> SystemStore for T where
-    T: QuestionStore + Users + Sessions + ApiKeys + FeedbackStore + Configurations + AuditLog
+    T: QuestionStore
+        + Conversations
+        + Users
+        + Sessions
+        + ApiKeys
+        + FeedbackStore
+        + Configurations
+        + AuditLog
 {
 }
 

@@ -5,7 +5,10 @@ use proptest::prelude::*;
 use std::collections::HashMap;
 
 use super::*;
+use crate::conversation::{Turn, follow_up};
 use crate::doubles::Remembers;
+use crate::policy::{Visibility, VisibleSchema};
+use crate::schema::Schema;
 
 fn parts() -> ScopeParts<'static> {
     ScopeParts {
@@ -16,6 +19,7 @@ fn parts() -> ScopeParts<'static> {
         model: "m",
         options: "o",
         today: None,
+        is_follow_up: false,
     }
 }
 
@@ -235,6 +239,10 @@ fn a_scope_is_made_of_all_its_parts() {
             today: Some(day),
             ..parts()
         },
+        ScopeParts {
+            is_follow_up: true,
+            ..parts()
+        },
         // Lengths count: no part can pretend to be the end of another.
         ScopeParts {
             visible_schema: "vt",
@@ -260,6 +268,51 @@ proptest! {
         prop_assume!(first != second);
         let ask = |number: u32| format!("Orders over {number} euros?");
         prop_assert_ne!(meaning(&ask(first)), meaning(&ask(second)));
+    }
+
+    /// What a conversation makes of a follow-up has a place of its own after each question, and none is that of a
+    /// question that stands alone.
+    #[test]
+    fn no_hit_crosses_from_one_conversation_to_another(
+        steps in proptest::collection::vec((0usize..5, 0usize..6, 0usize..6, any::<bool>()), 1..60)
+    ) {
+        const QUESTIONS: [&str; 5] =
+            ["Total sales?", "What is the total sales?", "Average sales?", "Total sales \u{2192} by year", "Sales 'of"];
+        const FOLLOW_UPS: [&str; 6] =
+            ["only Germany", "Only Germany!", "by year", "and by year", "only 'Germany'", "x' \u{2192} only Germany"];
+        let schema = Schema { tables: vec![] };
+        let visible = VisibleSchema::new(&schema, &Visibility::everything());
+        let cache = Remembers::default();
+        let mut truth: HashMap<Vec<String>, String> = HashMap::new();
+        for (step, (first, second, third, writes)) in steps.into_iter().enumerate() {
+            // One to three turns; only what is the same in each of them may share SQL.
+            let mut asked = question(QUESTIONS[first]);
+            let mut key = vec![meaning(asked.as_str())];
+            let mut before = None;
+            for words in [second, third].map(|at| FOLLOW_UPS.get(at + 1)).into_iter().flatten() {
+                let turn = Turn {
+                    question: asked.as_str().to_owned(),
+                    understood_as: before.take(),
+                    sql: "SELECT 1".to_owned(),
+                    generator: None,
+                };
+                let Some(follow_up) = follow_up(&turn, &question(words), &visible) else { continue };
+                key.push(meaning(words));
+                asked = follow_up.stand_alone;
+                before = Some(asked.as_str().to_owned());
+            }
+            let parts = ScopeParts { is_follow_up: before.is_some(), ..parts() };
+            let place = Place::of(&Scope::of(&parts), &asked);
+            if writes {
+                let sql = format!("SELECT {step}");
+                block_on(remember(&cache, &place, &asked, &sql, step as i64, None)).expect("a cache");
+                truth.insert(key, sql);
+            } else {
+                let hit = block_on(look_up(&cache, &place)).expect("a cache");
+                let mine = hit.is_none_or(|hit| truth.get(&key) == Some(&hit.sql));
+                prop_assert!(mine, "{}", asked.as_str());
+            }
+        }
     }
 
     /// What must never happen, tried with random people and questions: SQL of one scope found in another.

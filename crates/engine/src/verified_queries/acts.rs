@@ -63,7 +63,8 @@ async fn completed(
     let (mut question, mut sql) = (proposal.question, proposal.sql);
     if let Some(query_id) = proposal.query_id {
         let asked = history::one(ports, actor, query_id).await?;
-        question = question.or(asked.question);
+        // "Only Germany" is a question for one conversation, what it was taken to ask is one for all.
+        question = question.or(asked.understood_as).or(asked.question);
         if sql.is_none() {
             let is_good = asked.status == QueryStatus::Success
                 && asked.rating.is_some_and(|rating| rating >= GOOD_RATING);

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use async_trait::async_trait;
-use engine::ports::{Generation, GenerationLimits, Generator, ModelIdentity};
+use engine::ports::{Candidate, Generation, GenerationLimits, Generator, ModelIdentity, Sampling};
 use engine::prompt::Prompt;
 use engine::{Code, Error};
 use tokio::time::{Instant, timeout_at};
 
 use super::keeper::Desk;
-use super::protocol::{GeneratorSettings, Outcome, Role, Task, Timings, WorkerSettings};
+use super::protocol::{GeneratorSettings, Outcome, Replies, Role, Task, Timings, WorkerSettings};
 use super::{WorkerCommand, cpu};
 use crate::model_file::{self, ModelFile};
 
@@ -69,6 +69,15 @@ pub struct MeasuredGeneration {
     /// The reply.
     pub generation: Generation,
     /// Where its time went.
+    pub timings: Timings,
+}
+
+/// Replies that were drawn, and where their time went.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MeasuredCandidates {
+    /// The replies.
+    pub candidates: Vec<Candidate>,
+    /// Where the time of all of them went.
     pub timings: Timings,
 }
 
@@ -144,26 +153,53 @@ impl GgufGenerator {
         prompt: &Prompt,
         limits: &GenerationLimits,
     ) -> Result<MeasuredGeneration, Error> {
+        let Replies { replies, timings } = self.ask(prompt, limits, None).await?;
+        let first = replies.into_iter().next();
+        let reply = first.ok_or_else(|| Error::new(Code::Internal, "a question had no reply"))?;
+        Ok(MeasuredGeneration {
+            generation: reply.into(),
+            timings,
+        })
+    }
+
+    /// Draws replies, as [`Generator::sample`] does, and says where the time went.
+    ///
+    /// # Errors
+    ///
+    /// As [`Generator::sample`].
+    pub async fn sample_measured(
+        &self,
+        prompt: &Prompt,
+        limits: &GenerationLimits,
+        sampling: &Sampling,
+    ) -> Result<MeasuredCandidates, Error> {
+        let Replies { replies, timings } = self.ask(prompt, limits, Some(*sampling)).await?;
+        Ok(MeasuredCandidates {
+            candidates: Candidate::gather(replies.into_iter().map(Generation::from)),
+            timings,
+        })
+    }
+
+    async fn ask(
+        &self,
+        prompt: &Prompt,
+        limits: &GenerationLimits,
+        sampling: Option<Sampling>,
+    ) -> Result<Replies, Error> {
         let deadline = Instant::now() + limits.timeout;
         let task = Task::Generate {
             prompt: prompt.clone(),
             max_tokens: limits.max_tokens,
+            sampling,
         };
         let _place = self.desk.queue()?;
         let outcome = timeout_at(deadline, self.desk.hand_over(Some(task)))
             .await
             .unwrap_or_else(|_| Err(timed_out(limits)))?;
-        let Some(Outcome::Reply(reply)) = outcome else {
-            return Err(Error::new(Code::Internal, "a question had no reply"));
-        };
-        Ok(MeasuredGeneration {
-            generation: Generation {
-                text: reply.text,
-                tokens: reply.tokens.into(),
-                is_complete: reply.is_complete,
-            },
-            timings: reply.timings,
-        })
+        match outcome {
+            Some(Outcome::Replies(replies)) => Ok(replies),
+            _ => Err(Error::new(Code::Internal, "a question had no reply")),
+        }
     }
 }
 
@@ -184,6 +220,16 @@ impl Generator for GgufGenerator {
     ) -> Result<Generation, Error> {
         let measured = self.generate_measured(prompt, limits).await?;
         Ok(measured.generation)
+    }
+
+    async fn sample(
+        &self,
+        prompt: &Prompt,
+        limits: &GenerationLimits,
+        sampling: &Sampling,
+    ) -> Result<Vec<Candidate>, Error> {
+        let measured = self.sample_measured(prompt, limits, sampling).await?;
+        Ok(measured.candidates)
     }
 }
 

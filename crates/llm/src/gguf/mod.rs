@@ -2,7 +2,9 @@
 //! and not the server. This side never calls llama.cpp.
 
 mod chat;
+mod choosing;
 mod cpu;
+mod draft;
 mod embedder;
 mod embedding;
 mod generator;
@@ -22,7 +24,7 @@ use std::path::PathBuf;
 use engine::{Code, Error};
 
 pub use embedder::{GgufEmbedder, GgufEmbedderSettings};
-pub use generator::{GgufGenerator, GgufSettings, MeasuredGeneration};
+pub use generator::{GgufGenerator, GgufSettings, MeasuredCandidates, MeasuredGeneration};
 pub use protocol::Timings;
 
 /// A program that calls [`worker::run`] on its standard input and output. Of this process's environment it sees only what

@@ -4,7 +4,7 @@
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-use engine::ports::TokenCounts;
+use engine::ports::{Generation, Likelihood, Sampling, TokenCounts};
 use engine::prompt::Prompt;
 use engine::{Code, Error};
 use serde::de::DeserializeOwned;
@@ -31,8 +31,12 @@ pub(super) enum Order {
 /// What a worker can be told to do, by its role.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum Task {
-    /// Generate a reply.
-    Generate { prompt: Prompt, max_tokens: u32 },
+    /// Generate a reply greedily, or draw several.
+    Generate {
+        prompt: Prompt,
+        max_tokens: u32,
+        sampling: Option<Sampling>,
+    },
     /// Give each text a vector.
     Embed { texts: Vec<String> },
 }
@@ -137,22 +141,41 @@ pub(super) enum Report {
 /// What came of a [`Task`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) enum Outcome {
-    Reply(Reply),
+    Replies(Replies),
     /// One for each text, in order.
     Vectors(Vec<Vec<f32>>),
 }
 
-/// A reply with what it cost.
+/// What was generated from one prompt, and where the time of all of it went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Replies {
+    /// One, or all that were drawn, in order and equal ones too.
+    pub replies: Vec<Reply>,
+    pub timings: Timings,
+}
+
+/// A reply with what it cost. The prompt counts for the first only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Reply {
     pub text: String,
     pub is_complete: bool,
     pub tokens: WireTokens,
-    pub timings: Timings,
+    pub likelihood: Option<Likelihood>,
+}
+
+impl From<Reply> for Generation {
+    fn from(reply: Reply) -> Self {
+        Self {
+            text: reply.text,
+            tokens: reply.tokens.into(),
+            is_complete: reply.is_complete,
+            likelihood: reply.likelihood,
+        }
+    }
 }
 
 /// [`TokenCounts`] on the pipe.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct WireTokens {
     pub prompt: u64,
     pub prompt_reused: u64,
@@ -171,7 +194,7 @@ impl From<WireTokens> for TokenCounts {
     }
 }
 
-/// Where the time of one generation went, in milliseconds.
+/// Where the time of one generation, or of one drawing of several, went, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
     /// Finding and restoring a kept prefix state; 0 when nothing had to be restored.
@@ -180,7 +203,7 @@ pub struct Timings {
     pub prompt_ms: f64,
     /// Keeping the state of a new prefix, in memory and on disk.
     pub save_ms: f64,
-    /// Generating.
+    /// Generating, all of several together.
     pub generate_ms: f64,
 }
 

@@ -1,10 +1,11 @@
-//! One model with one context: evaluates prompts, keeps the state of their stable prefix, generates greedily. Looks for
-//! a cancel between batches and between generated tokens.
+//! One model with one context: evaluates prompts, keeps the state of their stable prefix, generates greedily or draws
+//! several replies at once. Looks for a cancel between batches and between generated tokens.
 
 use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::time::Instant;
 
+use engine::ports::Sampling;
 use engine::prompt::Prompt;
 use engine::{Code, Error};
 use llama_cpp_2::context::LlamaContext;
@@ -14,17 +15,24 @@ use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
+use llama_cpp_2::vocab::LlamaVocab;
 
 use super::chat::ChatFormat;
+use super::choosing::{Sampler, likeliest};
 use super::cpu;
+use super::draft::Draft;
 use super::prefix_states::{DiskStates, Key, MemoryStates};
-use super::protocol::{GeneratorSettings, Reply, Timings, WireTokens, WorkerSettings};
+use super::protocol::{GeneratorSettings, Replies, Timings, WireTokens, WorkerSettings};
 
 /// The build of llama.cpp, part of every key: another build may lay states out differently.
 const LLAMA_BUILD: &str = "llama-cpp-2 0.1.160, llama-cpp-sys-2 0.1.161";
 
-/// The only sequence.
+/// The sequence of prompts and of greedy replies. Whatever else is drawn has a sequence of its own after it, only while
+/// it is drawn.
 const SEQUENCE: i32 = 0;
+
+/// All sequences that there may be at once.
+const SEQUENCES: u32 = 1 + Sampling::COUNT_AT_MOST;
 
 /// A loaded model at work.
 pub(super) struct Session<'m> {
@@ -58,19 +66,26 @@ impl<'m> Session<'m> {
         let chat = ChatFormat::of(model)?;
         let context_tokens = role.context_tokens.min(model.n_ctx_train());
         let batch_tokens = role.batch_tokens.clamp(1, context_tokens.max(1));
+        // A step of a drawing is one batch too, and llama.cpp aborts if not every sequence can have a token in it.
+        let batch_room = batch_tokens.max(SEQUENCES);
         let threads = i32::try_from(settings.threads.max(1)).unwrap_or(1);
         let params = LlamaContextParams::default()
             .with_n_ctx(NonZeroU32::new(context_tokens))
-            .with_n_batch(batch_tokens)
-            .with_n_ubatch(batch_tokens)
+            .with_n_batch(batch_room)
+            .with_n_ubatch(batch_room)
+            .with_n_seq_max(SEQUENCES)
+            // All sequences share the tokens of the context, and the state of a prompt is not copied to them but shared.
+            .with_kv_unified(true)
             .with_n_threads(threads)
             .with_n_threads_batch(threads)
             .with_no_perf(true);
         let layout = format!(
-            "keys {:?}, values {:?}, flash attention {:?}",
+            "keys {:?}, values {:?}, flash attention {:?}, sequences {}, unified {}",
             params.type_k(),
             params.type_v(),
             params.flash_attention_policy(),
+            params.n_seq_max(),
+            params.kv_unified(),
         );
         let context = model.new_context(backend, params).map_err(|error| {
             Error::new(
@@ -102,7 +117,7 @@ impl<'m> Session<'m> {
             model,
             context,
             chat,
-            batch: LlamaBatch::new(batch_tokens as usize, 1),
+            batch: LlamaBatch::new(batch_room as usize, 1),
             batch_tokens: batch_tokens as usize,
             held: Vec::new(),
             key_base,
@@ -112,7 +127,8 @@ impl<'m> Session<'m> {
         })
     }
 
-    /// Generates a reply of at most `max_tokens` tokens. After an error the session is fit for the next prompt.
+    /// Generates replies of at most `max_tokens` tokens: one greedily, or several drawn, of which the first carries the
+    /// tokens of the prompt. After an error the session is fit for the next prompt.
     ///
     /// # Errors
     ///
@@ -122,15 +138,36 @@ impl<'m> Session<'m> {
         &mut self,
         prompt: &Prompt,
         max_tokens: u32,
+        sampling: Option<&Sampling>,
         is_cancelled: &dyn Fn() -> bool,
-    ) -> Result<Reply, Error> {
+    ) -> Result<Replies, Error> {
+        let mut timings = Timings::default();
+        let mut prompt_tokens = self.read(prompt, max_tokens, is_cancelled, &mut timings)?;
+        let drafts = timed(&mut timings.generate_ms, || match sampling {
+            None => Ok(vec![self.continue_greedily(max_tokens, is_cancelled)?]),
+            Some(sampling) => self.draw(sampling, max_tokens, is_cancelled),
+        })?;
+        let mut replies = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            replies.push(draft.finish(std::mem::take(&mut prompt_tokens)));
+        }
+        Ok(Replies { replies, timings })
+    }
+
+    /// Brings the context to the end of a prompt and returns the tokens that it has.
+    fn read(
+        &mut self,
+        prompt: &Prompt,
+        max_tokens: u32,
+        is_cancelled: &dyn Fn() -> bool,
+        timings: &mut Timings,
+    ) -> Result<WireTokens, Error> {
         let tokens = self.chat.tokens(&self.model.vocab(), prompt)?;
         let prefix_length = tokens.prefix.len();
         let all = [tokens.prefix, tokens.tail].concat();
         self.check_fits(all.len(), max_tokens)?;
-        let mut timings = Timings::default();
 
-        let reused = self.reuse(&all, prefix_length, &mut timings);
+        let reused = self.reuse(&all, prefix_length, timings);
         let key = self.key(&all[..prefix_length]);
         if reused <= prefix_length && (reused < prefix_length || !self.offered.contains(&key)) {
             timed(&mut timings.prompt_ms, || {
@@ -141,19 +178,11 @@ impl<'m> Session<'m> {
         timed(&mut timings.prompt_ms, || {
             self.evaluate(&all[self.held.len()..], is_cancelled)
         })?;
-        let (text, generated, is_complete) = timed(&mut timings.generate_ms, || {
-            self.continue_greedily(max_tokens, is_cancelled)
-        })?;
-        Ok(Reply {
-            text,
-            is_complete,
-            tokens: WireTokens {
-                prompt: all.len() as u64,
-                prompt_reused: reused as u64,
-                prompt_prefix: prefix_length as u64,
-                generated,
-            },
-            timings,
+        Ok(WireTokens {
+            prompt: all.len() as u64,
+            prompt_reused: reused as u64,
+            prompt_prefix: prefix_length as u64,
+            generated: 0,
         })
     }
 
@@ -216,9 +245,7 @@ impl<'m> Session<'m> {
     ) -> Result<(), Error> {
         let last = tokens.len().saturating_sub(1);
         for (chunk_index, chunk) in tokens.chunks(self.batch_tokens).enumerate() {
-            if is_cancelled() {
-                return Err(Error::new(Code::Cancelled, "the question was cancelled"));
-            }
+            stop_if(is_cancelled)?;
             self.batch.clear();
             for (offset, token) in chunk.iter().enumerate() {
                 let position = i32::try_from(self.held.len() + offset).unwrap_or(i32::MAX);
@@ -236,48 +263,88 @@ impl<'m> Session<'m> {
         Ok(())
     }
 
-    /// Generates after a prompt that was just evaluated. Returns text, number of tokens, and whether it ended by itself.
+    /// Generates after a prompt that was just evaluated.
     fn continue_greedily(
         &mut self,
         max_tokens: u32,
         is_cancelled: &dyn Fn() -> bool,
-    ) -> Result<(String, u64, bool), Error> {
+    ) -> Result<Draft, Error> {
         let vocab = self.model.vocab();
-        let mut bytes = Vec::new();
-        let mut generated = 0;
-        let is_complete = loop {
-            if generated == u64::from(max_tokens) {
-                break false;
-            }
-            let token = self.likeliest()?;
-            if vocab.is_eog(token) {
-                break true;
-            }
-            generated += 1;
-            bytes.extend(vocab.token_to_piece(token, false, None));
-            if has_closed_fence(&bytes) {
-                break true;
-            }
-            self.evaluate(&[token], is_cancelled)?;
-        };
-        Ok((
-            String::from_utf8_lossy(&bytes).into_owned(),
-            generated,
-            is_complete,
-        ))
-    }
-
-    /// Returns the likeliest next token; the lower number of two that are equal.
-    fn likeliest(&self) -> Result<LlamaToken, Error> {
-        let logits = self.context.get_logits_ith(self.batch.n_tokens() - 1);
-        let mut best = None;
-        let mut best_logit = f32::NEG_INFINITY;
-        for (id, logit) in (0..).zip(logits) {
-            if *logit > best_logit {
-                (best, best_logit) = (Some(LlamaToken(id)), *logit);
+        let mut draft = Draft::new(max_tokens);
+        while draft.is_open() {
+            let chosen = likeliest(self.last_logits()).ok_or_else(improbable)?;
+            draft.take(&vocab, chosen);
+            if draft.is_open() {
+                self.evaluate(&[LlamaToken(chosen.id)], is_cancelled)?;
             }
         }
-        best.ok_or_else(|| failed("no token has a probability"))
+        Ok(draft)
+    }
+
+    /// Returns the logits after the last token evaluated.
+    fn last_logits(&self) -> &[f32] {
+        self.context.get_logits_ith(self.batch.n_tokens() - 1)
+    }
+
+    /// Draws replies after a prompt that was just evaluated, as many as asked for or as the context has room for. The
+    /// context then holds the prompt as before, and nothing else.
+    fn draw(
+        &mut self,
+        sampling: &Sampling,
+        max_tokens: u32,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<Vec<Draft>, Error> {
+        let room = (self.context.n_ctx() as usize - self.held.len()) / max_tokens.max(1) as usize;
+        let count = sampling
+            .count()
+            .min(u32::try_from(room).unwrap_or(u32::MAX));
+        let mut draws: Vec<Draw> = (0..count)
+            .map(|index| Draw::new(index, sampling, max_tokens))
+            .collect();
+        let drawn = self.continue_draws(&mut draws, is_cancelled);
+        self.context.llama_kv_cache_seq_keep(SEQUENCE);
+        drawn?;
+        Ok(draws.into_iter().map(|draw| draw.draft).collect())
+    }
+
+    /// Draws token by token, one of each open draw in one batch, until none is open.
+    fn continue_draws(
+        &mut self,
+        draws: &mut [Draw],
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<(), Error> {
+        let vocab = self.model.vocab();
+        for draw in &mut *draws {
+            draw.next(&vocab, self.last_logits())?;
+            self.context
+                .copy_kv_cache_seq(SEQUENCE, draw.sequence, None, None)
+                .map_err(failed)?;
+        }
+        loop {
+            let mut open: Vec<&mut Draw> = draws
+                .iter_mut()
+                .filter(|draw| draw.draft.is_open())
+                .collect();
+            if open.is_empty() {
+                return Ok(());
+            }
+            stop_if(is_cancelled)?;
+            self.batch.clear();
+            for draw in &open {
+                let position = self.held.len() + draw.draft.generated() as usize - 1;
+                let position = i32::try_from(position).unwrap_or(i32::MAX);
+                self.batch
+                    .add(draw.last, position, &[draw.sequence], true)
+                    .map_err(failed)?;
+            }
+            if let Err(error) = self.context.decode(&mut self.batch) {
+                self.cut(0);
+                return Err(failed(error));
+            }
+            for (row, draw) in (0..).zip(&mut open) {
+                draw.next(&vocab, self.context.get_logits_ith(row))?;
+            }
+        }
     }
 
     // -----------------------------------------------------------------------------------------------------------------
@@ -359,6 +426,50 @@ impl<'m> Session<'m> {
     }
 }
 
+/// A reply that is being drawn, in a sequence of its own.
+struct Draw {
+    sequence: i32,
+    sampler: Sampler,
+    draft: Draft,
+    /// Drawn, and not evaluated yet.
+    last: LlamaToken,
+}
+
+impl Draw {
+    fn new(index: u32, sampling: &Sampling, max_tokens: u32) -> Self {
+        Self {
+            sequence: SEQUENCE + 1 + index as i32,
+            sampler: Sampler::new(
+                sampling.temperature,
+                sampling.seed.wrapping_add(index.into()),
+            ),
+            draft: Draft::new(max_tokens),
+            last: LlamaToken(0),
+        }
+    }
+
+    /// Draws the next token by the logits after the last one, if another is wanted.
+    fn next(&mut self, vocab: &LlamaVocab<'_>, logits: &[f32]) -> Result<(), Error> {
+        if self.draft.is_open() {
+            let chosen = self.sampler.choose(logits).ok_or_else(improbable)?;
+            self.draft.take(vocab, chosen);
+            self.last = LlamaToken(chosen.id);
+        }
+        Ok(())
+    }
+}
+
+fn stop_if(is_cancelled: &dyn Fn() -> bool) -> Result<(), Error> {
+    if is_cancelled() {
+        return Err(Error::new(Code::Cancelled, "the question was cancelled"));
+    }
+    Ok(())
+}
+
+fn improbable() -> Error {
+    failed("no token has a probability")
+}
+
 fn failed(cause: impl std::fmt::Display) -> Error {
     Error::new(Code::GeneratorFailed, "the local model failed").with_cause(cause)
 }
@@ -374,37 +485,9 @@ fn common_length(one: &[LlamaToken], other: &[LlamaToken]) -> usize {
     one.iter().zip(other).take_while(|(a, b)| a == b).count()
 }
 
-/// Says whether a code fence was opened and closed: nothing after it is of use, and every token costs time.
-fn has_closed_fence(text: &[u8]) -> bool {
-    const FENCE: &[u8] = b"```";
-    let find = |text: &[u8]| text.windows(FENCE.len()).position(|window| window == FENCE);
-    let Some(opening) = find(text) else {
-        return false;
-    };
-    let inside = &text[opening + FENCE.len()..];
-    let Some(line_end) = inside.iter().position(|byte| *byte == b'\n') else {
-        return false;
-    };
-    find(&inside[line_end..]).is_some()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_fence_is_closed_by_a_second_one_on_a_later_line() {
-        let check = |text: &str, expected| {
-            assert_eq!(has_closed_fence(text.as_bytes()), expected, "{text}")
-        };
-        check("SELECT 1", false);
-        check("```sql", false);
-        check("```sql\nSELECT 1\n", false);
-        check("```sql\nSELECT 1\n``", false);
-        check("```sql\nSELECT 1\n```", true);
-        check("Here:\n```\nSELECT 1```", true);
-        check("``````", false);
-    }
 
     #[test]
     fn the_build_in_the_key_is_the_build_linked() {

@@ -4,11 +4,12 @@
 use std::io::{Stdin, Stdout};
 use std::time::Duration;
 
-use engine::ports::{Embedder, Generation, GenerationLimits, Generator};
+use engine::ports::{Embedder, Generation, GenerationLimits, Generator, Sampling};
 use engine::prompt::Prompt;
 
 use super::protocol::{
-    Order, Outcome, PREAMBLE, Reply, Report, Task, WireError, WireTokens, read_frame, write_frame,
+    Order, Outcome, PREAMBLE, Replies, Reply, Report, Task, WireError, WireTokens, read_frame,
+    write_frame,
 };
 use super::*;
 
@@ -91,10 +92,24 @@ fn outcome(task: &Task) -> Outcome {
         prompt_prefix: 2,
         generated: 1,
     };
-    Outcome::Reply(Reply {
+    let reply = |text| Reply {
         text,
         is_complete: true,
         tokens,
+        likelihood: None,
+    };
+    let replies = match task {
+        // Every other one says something else.
+        Task::Generate {
+            sampling: Some(sampling),
+            ..
+        } => (0..sampling.count())
+            .map(|index| reply(format!("{text}{}", ["", " twice"][index as usize % 2])))
+            .collect(),
+        _ => vec![reply(text)],
+    };
+    Outcome::Replies(Replies {
+        replies,
         timings: Timings::default(),
     })
 }
@@ -191,6 +206,31 @@ async fn a_reply_comes_with_its_token_counts() {
     assert_eq!(reply.text, "you said hello");
     assert_eq!((reply.tokens.prompt, reply.tokens.prompt_reused), (4, 3));
     assert_eq!((reply.tokens.prompt_prefix, reply.tokens.generated), (2, 1));
+}
+
+#[tokio::test]
+async fn a_text_that_was_drawn_often_is_one_candidate() {
+    let (generator, _folder) = generator("fake", 0);
+    let draw = async |count| {
+        let sampling = Sampling {
+            count,
+            temperature: 1.0,
+            seed: 1,
+        };
+        let limits = limits(Duration::from_secs(30));
+        let drawn = generator.sample(&prompt("hello"), &limits, &sampling).await;
+        let drawn = drawn.unwrap().into_iter();
+        drawn
+            .map(|candidate| (candidate.generation.text, candidate.drawn))
+            .collect::<Vec<_>>()
+    };
+    let often = |one, other| {
+        let texts = ["you said hello", "you said hello twice"].map(str::to_owned);
+        texts.into_iter().zip([one, other]).collect::<Vec<_>>()
+    };
+    assert_eq!(draw(5).await, often(3, 2));
+    assert_eq!(draw(100).await, often(4, 4), "at most eight");
+    assert_eq!(draw(0).await, often(1, 0)[..1], "at least one");
 }
 
 #[tokio::test]

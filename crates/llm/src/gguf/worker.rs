@@ -126,9 +126,13 @@ fn with_model<T>(
         Role::Generator(role) => {
             let mut session = Session::new(&backend, &model, settings, role)?;
             Ok(serve(&mut |task, is_cancelled| match task {
-                Task::Generate { prompt, max_tokens } => session
-                    .generate(&prompt, max_tokens, is_cancelled)
-                    .map(Outcome::Reply),
+                Task::Generate {
+                    prompt,
+                    max_tokens,
+                    sampling,
+                } => session
+                    .generate(&prompt, max_tokens, sampling.as_ref(), is_cancelled)
+                    .map(Outcome::Replies),
                 Task::Embed { .. } => Err(mistaken()),
             }))
         }

@@ -1,12 +1,10 @@
 //! Anthropic's messages.
 
-use std::sync::atomic::Ordering;
-
 use engine::ports::{Generation, GenerationLimits, TokenCounts};
 use engine::prompt::Prompt;
 use serde_json::{Value, json};
 
-use super::generator::Quirks;
+use super::generator::{Drawing, Quirks};
 
 /// The version of the protocol spoken here.
 pub(super) const VERSION: &str = "2023-06-01";
@@ -15,7 +13,8 @@ pub(super) fn body(
     model: &str,
     prompt: &Prompt,
     limits: &GenerationLimits,
-    quirks: &Quirks,
+    drawing: Option<Drawing>,
+    quirks: Quirks,
 ) -> Value {
     let mut content = Vec::new();
     // An empty block is refused.
@@ -38,8 +37,10 @@ pub(super) fn body(
     if !prompt.system.is_empty() {
         body["system"] = prompt.system.as_str().into();
     }
-    if !quirks.no_temperature.load(Ordering::Relaxed) {
-        body["temperature"] = 0.into();
+    if !quirks.no_temperature {
+        // It takes none above 1.
+        body["temperature"] =
+            drawing.map_or(json!(0), |drawing| json!(drawing.temperature.min(1.0)));
     }
     body
 }
@@ -65,5 +66,6 @@ pub(super) fn read(reply: &Value) -> Option<Generation> {
             generated: count("output_tokens"),
         },
         is_complete: reply["stop_reason"] != "max_tokens",
+        likelihood: None,
     })
 }

@@ -1,15 +1,16 @@
 //! A generator over HTTP.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use engine::ports::{Generation, GenerationLimits, Generator, ModelIdentity};
+use engine::ports::{Candidate, Generation, GenerationLimits, Generator, ModelIdentity, Sampling};
 use engine::prompt::Prompt;
 use engine::{Code, Error};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
 
 use super::client::{ApiKey, Reach, RemoteClient, Wording, secret};
 use super::{anthropic, openai};
@@ -92,16 +93,32 @@ pub struct RemoteGenerator {
     provider: Provider,
     model: String,
     client: RemoteClient,
-    quirks: Quirks,
+    /// Whatever is learnt of a model is kept for the next question.
+    quirks: Mutex<Quirks>,
 }
 
-/// What this model turned out not to take. Learnt from its refusals, and kept for the next question.
-#[derive(Debug, Default)]
+/// Replies wanted of one request, and how they are drawn.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Drawing {
+    /// At least 1.
+    pub count: usize,
+    pub temperature: f64,
+    pub seed: u64,
+}
+
+/// What this model turned out not to take, by its refusals.
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Quirks {
     /// It wants `max_completion_tokens` instead of `max_tokens`.
-    pub renamed_max_tokens: AtomicBool,
+    pub renamed_max_tokens: bool,
     /// It chooses its temperature itself.
-    pub no_temperature: AtomicBool,
+    pub no_temperature: bool,
+    /// It writes one reply to one request.
+    pub no_count: bool,
+    /// It draws as it likes.
+    pub no_seed: bool,
+    /// It does not tell how likely a text is.
+    pub no_logprobs: bool,
 }
 
 impl RemoteGenerator {
@@ -131,25 +148,56 @@ impl RemoteGenerator {
             client: RemoteClient::new(reach, &WORDING)?,
             provider: settings.provider,
             model: settings.model,
-            quirks: Quirks::default(),
+            quirks: Mutex::default(),
         })
     }
 
-    async fn ask(&self, prompt: &Prompt, limits: &GenerationLimits) -> Result<Generation, Error> {
-        let (model, quirks) = (&self.model, &self.quirks);
+    /// Sends one request and returns its replies, at least one.
+    async fn ask(
+        &self,
+        prompt: &Prompt,
+        limits: &GenerationLimits,
+        drawing: Option<Drawing>,
+    ) -> Result<Vec<Generation>, Error> {
+        let model = &self.model;
+        // What this request learns is kept only if a reply came of it: a refusal may have had other reasons.
+        let quirks = Mutex::new(*lock(&self.quirks));
         let body = || match self.provider {
-            Provider::OpenAi => openai::body(model, prompt, limits, quirks),
-            Provider::Anthropic => anthropic::body(model, prompt, limits, quirks),
+            Provider::OpenAi => openai::body(model, prompt, limits, drawing, *lock(&quirks)),
+            Provider::Anthropic => anthropic::body(model, prompt, limits, drawing, *lock(&quirks)),
         };
         let adapt = |status, body: &Value, explanation: &str| {
-            status == StatusCode::BAD_REQUEST && self.quirks.learn(body, explanation)
+            lock(&quirks).learn(status, body, explanation)
         };
         let reply = self.client.ask(body, adapt).await?;
         let read = match self.provider {
             Provider::OpenAi => openai::read(&reply),
-            Provider::Anthropic => anthropic::read(&reply),
+            Provider::Anthropic => anthropic::read(&reply).map(|reply| vec![reply]),
         };
-        read.ok_or_else(|| self.client.malformed())
+        let replies = read.filter(|replies| !replies.is_empty());
+        let replies = replies.ok_or_else(|| self.client.malformed())?;
+        lock(&self.quirks).keep(*lock(&quirks));
+        Ok(replies)
+    }
+
+    async fn ask_until(
+        &self,
+        deadline: Instant,
+        prompt: &Prompt,
+        limits: &GenerationLimits,
+        drawing: Option<Drawing>,
+    ) -> Result<Vec<Generation>, Error> {
+        match timeout_at(deadline, self.ask(prompt, limits, drawing)).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::new(
+                Code::GeneratorTimeout,
+                format!(
+                    "the remote model did not answer within {} s",
+                    limits.timeout.as_secs_f64()
+                ),
+            )
+            .with_hint("ask again, or allow more time")),
+        }
     }
 }
 
@@ -168,31 +216,97 @@ impl Generator for RemoteGenerator {
         prompt: &Prompt,
         limits: &GenerationLimits,
     ) -> Result<Generation, Error> {
-        match tokio::time::timeout(limits.timeout, self.ask(prompt, limits)).await {
-            Ok(result) => result,
-            Err(_) => Err(Error::new(
-                Code::GeneratorTimeout,
-                format!(
-                    "the remote model did not answer within {} s",
-                    limits.timeout.as_secs_f64()
-                ),
-            )
-            .with_hint("ask again, or allow more time")),
+        let deadline = Instant::now() + limits.timeout;
+        let replies = self.ask_until(deadline, prompt, limits, None).await?;
+        let first = replies.into_iter().next();
+        first.ok_or_else(|| self.client.malformed())
+    }
+
+    /// Asks for all in one request where the server takes that, and else one after the other; then each of them counts
+    /// the tokens of the prompt, as the provider does. A failure after the first ends the drawing and costs no reply.
+    async fn sample(
+        &self,
+        prompt: &Prompt,
+        limits: &GenerationLimits,
+        sampling: &Sampling,
+    ) -> Result<Vec<Candidate>, Error> {
+        let deadline = Instant::now() + limits.timeout;
+        let count = sampling.count() as usize;
+        let mut draws: Vec<Generation> = Vec::with_capacity(count);
+        while draws.len() < count {
+            let drawing = Drawing {
+                count: count - draws.len(),
+                temperature: decimal(sampling.temperature),
+                seed: sampling.seed.wrapping_add(draws.len() as u64),
+            };
+            match self
+                .ask_until(deadline, prompt, limits, Some(drawing))
+                .await
+            {
+                Ok(replies) => draws.extend(replies.into_iter().take(drawing.count)),
+                Err(error) if draws.is_empty() => return Err(error),
+                Err(error) => {
+                    let drawn = draws.len();
+                    tracing::warn!(%error, cause = error.cause(), drawn, "fewer replies were drawn");
+                    break;
+                }
+            }
         }
+        Ok(Candidate::gather(draws))
     }
 }
 
 impl Quirks {
     /// Learns from a refusal of `body`; says whether a request with what was learnt differs from it.
-    fn learn(&self, body: &Value, explanation: &str) -> bool {
-        if explanation.contains("max_completion_tokens") && body.get("max_tokens").is_some() {
-            return !self.renamed_max_tokens.swap(true, Ordering::Relaxed);
+    fn learn(&mut self, status: StatusCode, body: &Value, explanation: &str) -> bool {
+        let has = |name: &str| body.get(name).is_some();
+        let names = |name: &str| explanation.contains(name) && has(name);
+        match status {
+            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {}
+            // Some models may be asked, but not this.
+            StatusCode::FORBIDDEN if names("logprobs") => {}
+            _ => return false,
         }
-        if explanation.contains("temperature") && body.get("temperature").is_some() {
-            return !self.no_temperature.swap(true, Ordering::Relaxed);
+        if explanation.contains("max_completion_tokens") && has("max_tokens") {
+            self.renamed_max_tokens = true;
+        } else if names("temperature") {
+            self.no_temperature = true;
+        } else if names("logprobs") {
+            self.no_logprobs = true;
+        } else if names("seed") {
+            self.no_seed = true;
+        // The refusal does not say what it is about. What is asked for least often is left out first: what a request
+        // without it was granted is likely granted again.
+        } else if has("n") {
+            self.no_count = true;
+        } else if has("seed") {
+            self.no_seed = true;
+        } else if has("logprobs") {
+            self.no_logprobs = true;
+        } else {
+            return false;
         }
-        false
+        true
     }
+
+    /// Adds what was learnt elsewhere.
+    fn keep(&mut self, learnt: Self) {
+        self.renamed_max_tokens |= learnt.renamed_max_tokens;
+        self.no_temperature |= learnt.no_temperature;
+        self.no_count |= learnt.no_count;
+        self.no_seed |= learnt.no_seed;
+        self.no_logprobs |= learnt.no_logprobs;
+    }
+}
+
+/// Nothing panics while it holds what was learnt.
+fn lock(quirks: &Mutex<Quirks>) -> MutexGuard<'_, Quirks> {
+    quirks.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns the number that a person would have written: 0.7, and not 0.699999988.
+fn decimal(number: f32) -> f64 {
+    (f64::from(number) * 1e6).round() / 1e6
 }
 
 fn headers(settings: &RemoteSettings) -> Result<HeaderMap, Error> {

@@ -1,18 +1,17 @@
 //! OpenAI's chat completions.
 
-use std::sync::atomic::Ordering;
-
-use engine::ports::{Generation, GenerationLimits, TokenCounts};
+use engine::ports::{Generation, GenerationLimits, Likelihood, TokenCounts};
 use engine::prompt::Prompt;
 use serde_json::{Value, json};
 
-use super::generator::Quirks;
+use super::generator::{Drawing, Quirks};
 
 pub(super) fn body(
     model: &str,
     prompt: &Prompt,
     limits: &GenerationLimits,
-    quirks: &Quirks,
+    drawing: Option<Drawing>,
+    quirks: Quirks,
 ) -> Value {
     let mut messages = Vec::new();
     if !prompt.system.is_empty() {
@@ -21,31 +20,61 @@ pub(super) fn body(
     let user = format!("{}{}", prompt.schema, prompt.tail);
     messages.push(json!({ "role": "user", "content": user }));
     let mut body = json!({ "model": model, "messages": messages, "stream": false });
-    let max_tokens = if quirks.renamed_max_tokens.load(Ordering::Relaxed) {
+    let max_tokens = if quirks.renamed_max_tokens {
         "max_completion_tokens"
     } else {
         "max_tokens"
     };
     body[max_tokens] = limits.max_tokens.into();
-    if !quirks.no_temperature.load(Ordering::Relaxed) {
-        body["temperature"] = 0.into();
+    if !quirks.no_temperature {
+        body["temperature"] = drawing.map_or(json!(0), |drawing| json!(drawing.temperature));
+    }
+    if !quirks.no_logprobs {
+        body["logprobs"] = true.into();
+    }
+    if let Some(drawing) = drawing {
+        if drawing.count > 1 && !quirks.no_count {
+            body["n"] = drawing.count.into();
+        }
+        if !quirks.no_seed {
+            // The protocol has signed numbers.
+            body["seed"] = (drawing.seed & i64::MAX.unsigned_abs()).into();
+        }
     }
     body
 }
 
-pub(super) fn read(reply: &Value) -> Option<Generation> {
-    let choice = reply.get("choices")?.get(0)?;
-    let text = choice.get("message")?.get("content")?.as_str()?;
+/// Returns the replies; the first carries the tokens of all, of which the server tells only the sum.
+pub(super) fn read(reply: &Value) -> Option<Vec<Generation>> {
     let usage = &reply["usage"];
     let count = |value: &Value| value.as_u64().unwrap_or(0);
-    Some(Generation {
-        text: text.to_owned(),
-        tokens: TokenCounts {
-            prompt: count(&usage["prompt_tokens"]),
-            prompt_reused: count(&usage["prompt_tokens_details"]["cached_tokens"]),
-            prompt_prefix: 0,
-            generated: count(&usage["completion_tokens"]),
-        },
-        is_complete: choice["finish_reason"] != "length",
+    let mut tokens = TokenCounts {
+        prompt: count(&usage["prompt_tokens"]),
+        prompt_reused: count(&usage["prompt_tokens_details"]["cached_tokens"]),
+        prompt_prefix: 0,
+        generated: count(&usage["completion_tokens"]),
+    };
+    let mut replies = Vec::new();
+    for choice in reply.get("choices")?.as_array()? {
+        let Some(text) = choice["message"]["content"].as_str() else {
+            continue;
+        };
+        replies.push(Generation {
+            text: text.to_owned(),
+            tokens: std::mem::take(&mut tokens),
+            is_complete: choice["finish_reason"] != "length",
+            likelihood: likelihood(&choice["logprobs"]["content"]),
+        });
+    }
+    Some(replies)
+}
+
+fn likelihood(tokens: &Value) -> Option<Likelihood> {
+    let tokens = tokens.as_array().filter(|tokens| !tokens.is_empty())?;
+    let logprobs = tokens.iter().map(|token| token["logprob"].as_f64());
+    let logprobs: Vec<f64> = logprobs.collect::<Option<_>>()?;
+    Some(Likelihood {
+        mean_logprob: logprobs.iter().sum::<f64>() / logprobs.len() as f64,
+        least_logprob: logprobs.iter().copied().fold(0.0, f64::min),
     })
 }

@@ -1,10 +1,11 @@
 //! What every generator promises, stated once and run on each implementation.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::Code;
-use engine::ports::{GenerationLimits, Generator};
+use engine::ports::{GenerationLimits, Generator, Sampling};
 use engine::prompt::Prompt;
 use llm::scripted::{Script, ScriptedGenerator};
 
@@ -44,6 +45,7 @@ pub async fn run(subject: &Subject) {
     a_reply_has_text_and_token_counts(subject).await;
     a_reply_cut_at_the_limit_says_so(subject).await;
     prose_passes_through(subject).await;
+    several_replies_differ_and_are_counted(subject).await;
     a_deadline_is_kept_and_named(subject).await;
     a_dropped_question_leaves_the_generator_fit(subject).await;
     assert_eq!(
@@ -89,6 +91,27 @@ async fn prose_passes_through(subject: &Subject) {
     assert!(text.contains(' ') && !text.contains("```"), "{text}");
 }
 
+async fn several_replies_differ_and_are_counted(subject: &Subject) {
+    let sampling = Sampling {
+        count: 3,
+        temperature: 0.7,
+        seed: 1,
+    };
+    let candidates = subject
+        .generator
+        .sample(&subject.sql, &limits(100, PATIENT), &sampling)
+        .await;
+    let candidates = candidates.expect("replies");
+    let mut texts = HashSet::new();
+    for candidate in &candidates {
+        assert!(texts.insert(&candidate.generation.text), "{candidates:#?}");
+        assert!(candidate.drawn > 0);
+    }
+    let drawn: u32 = candidates.iter().map(|candidate| candidate.drawn).sum();
+    assert!((1..=3).contains(&drawn));
+    assert!(candidates[0].generation.tokens.prompt > 0);
+}
+
 async fn a_deadline_is_kept_and_named(subject: &Subject) {
     let start = Instant::now();
     let late = subject
@@ -127,7 +150,7 @@ async fn scripted_generator_conforms() {
         slow: prompt("", "", "slow"),
     };
     run(&subject).await;
-    assert_eq!(generator.calls(), 6);
+    assert_eq!(generator.calls(), 7);
     assert_eq!(generator.abandoned(), 1, "only the dropped one");
 }
 

@@ -1,5 +1,7 @@
 //! The real local model, in real child processes. Runs when the model file is found, else says that it is skipped.
 
+mod sampling;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

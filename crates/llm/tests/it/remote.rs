@@ -1,5 +1,7 @@
 //! Remote models, played by servers of the test.
 
+mod sampling;
+
 use std::sync::Arc;
 use std::time::Duration;
 

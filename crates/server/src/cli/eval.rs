@@ -1,10 +1,12 @@
 //! `assay eval`: asks every question of a set, runs its gold SQL beside it, and says how often the rows agree. How a
 //! question is answered is the [`Predictor`]'s business.
 
+pub mod curves;
 mod gold;
 mod predict;
 pub mod questions;
 pub mod record;
+mod replies;
 #[cfg(test)]
 mod tests;
 
@@ -15,8 +17,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use engine::confidence::{Fit, Signals};
 use engine::evaluation::{judge, orders_rows};
-use engine::ports::{ModelIdentity, TargetDatabase, TokenCounts};
+use engine::ports::{Clock, ModelIdentity, TargetDatabase, TokenCounts};
 use engine::result::ResultSet;
 use engine::{Code, Error, Kind};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -29,6 +32,7 @@ use gold::run_gold;
 use predict::{EnginePredictor, OpenTarget};
 use questions::{Group, Item};
 use record::{Output, Record, RunSettings};
+use replies::KeptReplies;
 
 /// How long the first question over a file waits for its values to be indexed.
 const VALUES_AT_MOST: Duration = Duration::from_secs(60);
@@ -36,7 +40,7 @@ const VALUES_AT_MOST: Duration = Duration::from_secs(60);
 /// What to ask, and what to keep of it.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The questions: one JSON object a line with id, db, question, evidence, gold_sql, hardness, source
+    /// The questions: one JSON object a line with id, db, question, evidence, gold_sql, hardness, source, follows
     #[arg(long, value_name = "FILE")]
     pub questions: PathBuf,
     /// The folder with the databases, DB.sqlite each; `demo_company` is generated there if it is missing
@@ -51,37 +55,36 @@ pub struct Args {
     /// Start over even if OUT holds answers
     #[arg(long, requires = "json")]
     pub fresh: bool,
-    /// Ask with the bare prompt only: DDL, three sample rows, the question, no repair
-    #[arg(long, conflicts_with = "with_plain")]
-    pub plain: bool,
-    /// Ask with the bare prompt too, and compare the two question by question; its lines go to OUT.plain.jsonl
-    #[arg(long)]
-    pub with_plain: bool,
-    /// Ask also without what is looked up for a question (values, examples, nearness), and compare the two
-    #[arg(long, conflicts_with_all = ["plain", "with_plain"])]
-    pub with_unlinked: bool,
+    /// Ask in these ways one after the other, and compare each with the next: product, checked, linked,
+    /// prompt, plain; or alone, where questions follow others
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "product")]
+    pub arms: Vec<Arm>,
+    /// Keep the model's replies here and do not ask for them again: for work on what comes after the model. Seconds mean
+    /// nothing then
+    #[arg(long, value_name = "FILE")]
+    pub replies: Option<PathBuf>,
+    /// Fit the confidence to the answers, and write the fit to this file
+    #[arg(long, value_name = "FILE")]
+    pub fit: Option<PathBuf>,
+    /// Write figures as SVG into this folder: reliability, and precision by coverage
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
 }
 
-impl Args {
-    /// Returns the ways of answering that are to be measured, the one that is reported first first.
-    pub fn arms(&self) -> &'static [Arm] {
-        match (self.plain, self.with_plain, self.with_unlinked) {
-            (true, _, _) => &[Arm::Plain],
-            (false, true, _) => &[Arm::Product, Arm::Plain],
-            (false, false, true) => &[Arm::Product, Arm::Unlinked],
-            (false, false, false) => &[Arm::Product],
-        }
-    }
-}
-
-/// A way of answering.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// A way of answering. From [`Arm::Product`] on each has what the one below it has and one technique more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Arm {
-    /// As a user is answered.
+    /// As a user is answered, but no question leans on the one before.
+    Alone,
+    /// As a user is answered: several statements are drawn where the first leaves a doubt.
     Product,
-    /// As a user is answered, but for what is looked up for a question.
-    Unlinked,
+    /// One statement, looked over for what is suspicious and corrected where that is certain.
+    Checked,
+    /// One statement, with what is looked up for the question: values, examples, what is near in meaning.
+    Linked,
+    /// One statement from the product's prompt, with its certain corrections and repairs.
+    Prompt,
     /// The bare prompt, no repair: the baseline.
     Plain,
 }
@@ -90,8 +93,11 @@ impl Arm {
     /// Returns the word for tables.
     pub fn as_str(self) -> &'static str {
         match self {
+            Arm::Alone => "alone",
             Arm::Product => "product",
-            Arm::Unlinked => "unlinked",
+            Arm::Checked => "checked",
+            Arm::Linked => "linked",
+            Arm::Prompt => "prompt",
             Arm::Plain => "plain",
         }
     }
@@ -106,8 +112,23 @@ pub trait Predictor: Send + Sync {
     /// Returns everything that answers depend on: a run goes on only with the same.
     fn settings(&self) -> PredictorSettings;
 
-    /// Answers one question over one database file, which must not be changed.
-    async fn predict(&self, database: &Path, question: &str) -> Prediction;
+    /// Answers one question over one database file, which must not be changed. `previous` is the turn before in its
+    /// conversation, if that was answered.
+    async fn predict(
+        &self,
+        database: &Path,
+        question: &str,
+        previous: Option<Previous<'_>>,
+    ) -> Prediction;
+}
+
+/// What a follow-up leans on, as the same way of answering gave it.
+#[derive(Debug, Clone, Copy)]
+pub struct Previous<'a> {
+    /// The question.
+    pub question: &'a str,
+    /// The SQL of its answer.
+    pub sql: &'a str,
 }
 
 /// What answers depend on.
@@ -138,16 +159,17 @@ pub struct Prediction {
     pub tokens: TokenCounts,
     /// Generations after the first.
     pub repairs: u32,
+    /// What speaks for and against the answer; `None` without one.
+    pub signals: Option<Signals>,
 }
 
 /// Runs the command: answers as `assay ask` does, and keeps the questions in memory only.
 pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
-    let app = wire::app(
-        settings,
-        wire::store_in_memory()?,
-        wire::generator(&settings.llm)?,
-        None,
-    )?;
+    let mut generator = wire::generator(&settings.llm)?;
+    if let Some(file) = &args.replies {
+        generator = Arc::new(KeptReplies::open(file, generator)?);
+    }
+    let app = wire::app(settings, wire::store_in_memory()?, generator, None)?;
     let (user_id, _) = accounts::ensure_admin(&app.ports, &settings.auth).await?;
     let actor = wire::local_admin(user_id);
     let open = open_target(settings);
@@ -156,13 +178,14 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
         let predictor = EnginePredictor::new(
             *arm,
             app.ports.asking.clone(),
+            app.ports.store.clone(),
             open,
             app.ask.clone(),
             actor.clone(),
         );
         Arc::new(predictor) as Arc<dyn Predictor>
     };
-    let predictors: Vec<_> = args.arms().iter().map(predictor).collect();
+    let predictors: Vec<_> = args.arms.iter().map(predictor).collect();
     let report = evaluate(&args, &predictors).await?;
     eval_report::print(&report, &mut std::io::stdout().lock())
         .map_err(|cause| fault("the report cannot be printed", cause))?;
@@ -250,17 +273,44 @@ async fn evaluate(args: &Args, predictors: &[Arc<dyn Predictor>]) -> Result<Repo
         .flat_map(|group| &group.items)
         .map(|item| item.id.as_str())
         .collect();
-    let runs = runs
+    let runs: Vec<(RunSettings, Vec<Record>)> = runs
         .into_iter()
         .map(|(_, output)| output.finish(&asked))
         .collect();
+    if let (Some(path), Some((settings, records))) = (&args.fit, runs.first()) {
+        let fit = fitted(settings, records, &set.hash);
+        let text = serde_json::to_string_pretty(&fit).map_err(in_file(path))?;
+        std::fs::write(path, text + "\n").map_err(in_file(path))?;
+    }
     let report = Report::new(runs)?;
+    if let (Some(folder), Some(run)) = (&args.report, report.runs.first()) {
+        let calibration = run.calibration.as_ref().ok_or_else(|| {
+            Error::new(
+                Code::EmptyInput,
+                "no question was answered: there is nothing to draw",
+            )
+        })?;
+        calibration.draw(folder)?;
+    }
     if let Some(out) = &args.json {
         let path = summary_file(out);
         let text = serde_json::to_string_pretty(&report).map_err(in_file(&path))?;
         std::fs::write(&path, text + "\n").map_err(in_file(&path))?;
     }
     Ok(report)
+}
+
+fn fitted(settings: &RunSettings, records: &[Record], questions_hash: &str) -> Fit {
+    let date = wire::SystemClock.now().date_naive().to_string();
+    let model = &settings.predictor.model.name;
+    let set = format!("the questions {}", &questions_hash[..16]);
+    curves::fitted(
+        records,
+        &date,
+        model,
+        &set,
+        &settings.predictor.prompt_version,
+    )
 }
 
 fn second_file(out: &Path, settings: &RunSettings) -> PathBuf {
@@ -297,7 +347,14 @@ async fn ask_group(
             continue;
         }
         bar.set_message(format!("{} {}", group.name, output.tally()));
-        let record = ask_one(item, &group.path, predictor, is_first).await?;
+        let before = item.follows.as_ref().and_then(|follows| {
+            let before = group.items.iter().find(|before| before.id == *follows)?;
+            Some((before.full_question(), output.sql_of(follows)?))
+        });
+        let previous = before
+            .as_ref()
+            .map(|(question, sql)| Previous { question, sql });
+        let record = ask_one(item, &group.path, predictor, previous, is_first).await?;
         is_first = false;
         output.append(record)?;
         bar.inc(1);
@@ -317,6 +374,7 @@ async fn ask_one(
     item: &Item,
     database: &Path,
     predictor: &dyn Predictor,
+    previous: Option<Previous<'_>>,
     is_first_of_database: bool,
 ) -> Result<Record, Error> {
     let gold = match orders_rows(&item.gold_sql) {
@@ -325,7 +383,9 @@ async fn ask_one(
             .map(|rows| (rows, orders)),
         Err(error) => Err(error.to_string()),
     };
-    let prediction = predictor.predict(database, &item.full_question()).await;
+    let prediction = predictor
+        .predict(database, &item.full_question(), previous)
+        .await;
     if let Err(error) = &prediction.result
         && error.code().kind() == Kind::Unavailable
     {

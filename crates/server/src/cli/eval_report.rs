@@ -10,6 +10,7 @@ use engine::evaluation::statistics::{Paired, Share, paired, percentile, share};
 use serde::Serialize;
 
 use super::eval::Arm;
+use super::eval::curves::Calibration;
 use super::eval::record::{NoAnswer, Record, RecordVerdict, RunSettings};
 
 /// Questions that models fine-tuned on Spider were trained on; counted, but also left out for a figure of their own.
@@ -20,8 +21,8 @@ const SEEN_IN_TRAINING: &str = "spider-train";
 pub struct Report {
     /// One entry for each way of answering.
     pub runs: Vec<RunReport>,
-    /// The first way against the second, when there are two.
-    pub paired: Option<PairedReport>,
+    /// Each way against the next.
+    pub paired: Vec<PairedReport>,
 }
 
 /// What one way of answering gave.
@@ -33,6 +34,8 @@ pub struct RunReport {
     pub groups: Vec<GroupReport>,
     /// Times and tokens.
     pub costs: Costs,
+    /// How well confidence tells right answers from wrong ones; null where nothing was answered.
+    pub calibration: Option<Calibration>,
     /// Whether the state of prompt prefixes was kept.
     pub prefix: PrefixReuse,
     /// Questions that do not count because their own gold SQL fails.
@@ -100,23 +103,38 @@ pub struct PairedReport {
     pub test_suite: Paired,
     /// By BIRD's rule.
     pub bird: Paired,
+    /// By the test-suite rule, over follow-up questions only, where the set has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follow_ups: Option<Paired>,
 }
 
 impl Report {
-    /// Counts the records of one or two ways of answering, which hold the same questions in the same order.
+    /// Counts the records of ways of answering, which hold the same questions in the same order.
     ///
     /// # Errors
     ///
     /// [`engine::Code::EmptyInput`] if no question counts.
     pub fn new(runs: Vec<(RunSettings, Vec<Record>)>) -> Result<Self, Error> {
-        let paired = match &runs[..] {
-            [first, second] => Some(PairedReport {
-                arms: [first.0.arm, second.0.arm],
-                test_suite: compare(&first.1, &second.1, |record| record.test_suite)?,
-                bird: compare(&first.1, &second.1, |record| record.bird)?,
-            }),
-            _ => None,
-        };
+        let next = runs.iter().skip(1);
+        let paired = runs
+            .iter()
+            .zip(next)
+            .map(|(first, second)| {
+                Ok(PairedReport {
+                    arms: [first.0.arm, second.0.arm],
+                    test_suite: compare(&first.1, &second.1, |record| record.test_suite)?,
+                    bird: compare(&first.1, &second.1, |record| record.bird)?,
+                    follow_ups: {
+                        let first: Vec<Record> =
+                            first.1.iter().filter(|one| follows(one)).cloned().collect();
+                        match first.iter().any(counts) {
+                            true => Some(compare(&first, &second.1, |record| record.test_suite)?),
+                            false => None,
+                        }
+                    },
+                })
+            })
+            .collect::<Result<_, Error>>()?;
         let runs = runs
             .into_iter()
             .map(|(settings, records)| RunReport::new(settings, &records))
@@ -146,6 +164,10 @@ fn compare(
     paired(both)
 }
 
+fn follows(record: &Record) -> bool {
+    record.follows.is_some()
+}
+
 fn counts(record: &Record) -> bool {
     record.verdict != RecordVerdict::NoGold
 }
@@ -167,6 +189,7 @@ impl RunReport {
                 generated_tokens: figures(|record| record.tokens.generated as f64),
                 repairs: counted.iter().map(|record| u64::from(record.repairs)).sum(),
             },
+            calibration: Calibration::of(records).ok(),
             prefix: PrefixReuse::of(records),
             no_gold: records
                 .iter()
@@ -177,7 +200,8 @@ impl RunReport {
     }
 }
 
-/// Returns all questions, all but those seen in training, then those of each hardness and of each source.
+/// Returns all questions, all but those seen in training, those that follow another and those that do not, then those of
+/// each hardness and of each source.
 fn groups(records: &[&Record]) -> Result<Vec<GroupReport>, Error> {
     let mut parts: Vec<(String, Vec<&Record>)> = vec![("all".to_owned(), records.to_vec())];
     let unseen: Vec<&Record> = records
@@ -187,6 +211,12 @@ fn groups(records: &[&Record]) -> Result<Vec<GroupReport>, Error> {
         .collect();
     if unseen.len() < records.len() {
         parts.push((format!("all but {SEEN_IN_TRAINING}"), unseen));
+    }
+    let (following, first): (Vec<&Record>, Vec<&Record>) =
+        records.iter().partition(|record| follows(record));
+    if !following.is_empty() {
+        parts.push(("first turns".to_owned(), first));
+        parts.push(("second turns".to_owned(), following));
     }
     parts.extend(split(
         records,
@@ -299,6 +329,9 @@ pub fn print(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
         )?;
         writeln!(out, "{}", accuracy_table(run))?;
         writeln!(out, "{}", costs_table(&run.costs))?;
+        if let Some(calibration) = &run.calibration {
+            writeln!(out, "{}", calibration_line(calibration))?;
+        }
         writeln!(out, "{}", prefix_line(&run.prefix))?;
         if !run.no_gold.is_empty() {
             writeln!(
@@ -309,7 +342,7 @@ pub fn print(report: &Report, out: &mut dyn Write) -> std::io::Result<()> {
         }
         writeln!(out)?;
     }
-    if let Some(paired) = &report.paired {
+    for paired in &report.paired {
         let [first, second] = paired.arms.map(Arm::as_str);
         writeln!(out, "{first} against {second}, question by question")?;
         writeln!(out, "{}", paired_table(paired))?;
@@ -369,6 +402,29 @@ fn costs_table(costs: &Costs) -> Table {
     table(&["per question", "p50", "p95"], rows)
 }
 
+/// Says how precise answers would be if only the surest were given, each judged by a fit to the other databases.
+fn calibration_line(calibration: &Calibration) -> String {
+    let mut text = format!(
+        "Confidence, fitted to the other databases: AUC {:.2}",
+        calibration.auc
+    );
+    if let Some(point) = calibration.at_coverage(0.6) {
+        text.push_str(&format!(
+            "; of the surest 60 % of all questions {} are right ({})",
+            percent(point.precision.share),
+            range(point.precision.low, point.precision.high)
+        ));
+    }
+    match calibration.at_precision(0.97) {
+        Some(point) => text.push_str(&format!(
+            "; 97 % are right of the surest {}.",
+            percent(point.coverage)
+        )),
+        None => text.push_str("; at no coverage are 97 % right."),
+    }
+    text
+}
+
 fn prefix_line(prefix: &PrefixReuse) -> String {
     match (prefix.questions, &prefix.exceptions[..]) {
         (0, _) => "Prefix reuse: no question after the first of its database reports token counts."
@@ -410,10 +466,13 @@ fn paired_table(report: &PairedReport) -> Table {
             format!("{:.4}", paired.p_mid),
         ]
     };
-    let rows = [
+    let mut rows = vec![
         row("test-suite", &report.test_suite),
         row("BIRD", &report.bird),
     ];
+    if let Some(follow_ups) = &report.follow_ups {
+        rows.push(row("test-suite, second turns", follow_ups));
+    }
     table(&header.each_ref().map(String::as_str), rows)
 }
 

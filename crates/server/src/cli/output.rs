@@ -28,6 +28,12 @@ pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
+/// Marks on standard error where a question can be typed.
+pub fn mark() {
+    let mut out = std::io::stderr().lock();
+    let _ = write!(out, "> ").and_then(|()| out.flush());
+}
+
 /// Writes one object on one line.
 pub fn json_line(object: &impl Serialize) {
     match serde_json::to_string(object) {
@@ -57,6 +63,7 @@ fn refusal_json(refusal: &Refusal) -> Json {
         "timings_ms": refusal.timings_ms,
         "tokens": refusal.tokens,
         "repairs": refusal.repairs,
+        "choices": refusal.choices,
     });
     with_status("refused", body)
 }
@@ -77,6 +84,9 @@ fn with_status(status: &str, body: Json) -> Json {
 
 /// Draws an answer: SQL, rows, sentence, evidence.
 pub fn answer(answer: &Answer) {
+    if let Some(understood_as) = &answer.understood_as {
+        say(&format!("understood as: {}", clean(understood_as)));
+    }
     say(&format!("{}\n", answer.sql.trim()));
     data(&draw(&answer.columns, &answer.rows));
     let hidden = answer.rows.len().saturating_sub(MAX_DRAWN_ROWS);
@@ -86,6 +96,13 @@ pub fn answer(answer: &Answer) {
         ));
     }
     say(&format!("\n{}", answer.sentence));
+    say(&format!("Read as: {}", clean(&answer.reading.sentence)));
+    for correction in &answer.corrections {
+        say(&format!("Corrected: {}", clean(correction)));
+    }
+    for doubt in &answer.doubts {
+        say(&format!("Doubtful: {}", clean(doubt)));
+    }
     say(&evidence(answer));
 }
 

@@ -142,6 +142,10 @@ pub struct EnvVars {
     #[arg(long, env = "LLM_SEND_VALUES", global = true, hide_short_help = true)]
     pub llm_send_values: Option<String>,
 
+    /// Statements drawn when the first one leaves a doubt, 0 to 8; a remote model is asked for all of them in one request.
+    #[arg(long, env = "LLM_CANDIDATES", global = true, hide_short_help = true)]
+    pub llm_candidates: Option<String>,
+
     /// Threads of the local model; one for each physical core.
     #[arg(long, env = "LLM_THREADS", global = true, hide_short_help = true)]
     pub llm_threads: Option<String>,

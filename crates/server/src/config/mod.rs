@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use engine::ports::{Allowance, GenerationLimits, QueryLimits};
+use engine::ports::{Allowance, GenerationLimits, QueryLimits, Sampling};
 use engine::prompt::SendValues;
 use stores::redis::RedisSettings;
 
@@ -101,6 +101,8 @@ pub struct LlmSettings {
     pub cache_dir: Option<PathBuf>,
     /// What a remote model may see of the data.
     pub send_values: SendValues,
+    /// Statements drawn when the first one leaves a doubt.
+    pub candidates: u32,
 }
 
 /// Which language model.
@@ -294,6 +296,12 @@ fn llm(vars: &EnvVars, faults: &mut Faults) -> LlmSettings {
             other => std::env::var_os(other),
         }),
         send_values,
+        candidates: faults.number(
+            "LLM_CANDIDATES",
+            vars.llm_candidates.as_ref(),
+            4,
+            0..=u64::from(Sampling::COUNT_AT_MOST),
+        ) as u32,
     }
 }
 

@@ -7,6 +7,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use engine::question::Choice;
 use engine::{Code, Error, Kind};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -36,6 +37,9 @@ pub struct Problem {
     /// The SQL that was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     sql: Option<String>,
+    /// What the question may mean, when it is asked back which.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    choices: Vec<Choice>,
 }
 
 /// An error on its way out; [`as_problem`] writes its body, which needs the request's identifier.
@@ -44,6 +48,7 @@ pub struct Failure {
     error: Error,
     query_id: Option<i64>,
     sql: Option<String>,
+    choices: Vec<Choice>,
 }
 
 impl Failure {
@@ -53,6 +58,7 @@ impl Failure {
             error: refusal.error,
             query_id: Some(refusal.query_id),
             sql: refusal.sql,
+            choices: refusal.choices,
         }
     }
 }
@@ -63,6 +69,7 @@ impl From<Error> for Failure {
             error,
             query_id: None,
             sql: None,
+            choices: Vec::new(),
         }
     }
 }
@@ -124,6 +131,7 @@ pub async fn as_problem(request: Request, next: Next) -> Response {
         request_id,
         query_id: failure.query_id,
         sql: failure.sql,
+        choices: failure.choices,
     };
     let (mut parts, _) = response.into_parts();
     let body = Json(problem).into_response().into_body();

@@ -138,6 +138,15 @@ fn api() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(routes::api_keys::list, routes::api_keys::create))
         .routes(routes!(routes::api_keys::revoke))
         .routes(routes!(routes::questions::ask_question))
+        .routes(routes!(
+            routes::conversations::list,
+            routes::conversations::create
+        ))
+        .routes(routes!(
+            routes::conversations::one,
+            routes::conversations::rename,
+            routes::conversations::delete
+        ))
         .routes(routes!(routes::queries::list))
         .routes(routes!(routes::queries::one))
         .routes(routes!(routes::feedback::rate, routes::feedback::of_query))

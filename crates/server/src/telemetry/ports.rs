@@ -12,6 +12,7 @@ use engine::accounts::*;
 use engine::audit::{AuditEntry, AuditFilter, AuditRecord, Seal, SealingKey, StoredEntry};
 use engine::backups::{Backup, VerifiedBackup};
 use engine::configuration::{Configuration, NewConfiguration};
+use engine::conversation::{Conversation, NewConversation};
 use engine::feedback::{Feedback, NewFeedback};
 use engine::guard::GuardedSql;
 use engine::jobs::Purged;
@@ -108,6 +109,14 @@ traced!(SystemStore as "store": ApiKeys {
     fn api_key_actor(key_hash: &str, now: DateTime<Utc>) -> Option<Actor>;
     fn api_keys(user_id: UserId, page: PageRequest) -> Page<ApiKey>;
     fn revoke_api_key(user_id: UserId, id: i64, audit: &AuditEntry) -> bool;
+});
+
+traced!(SystemStore as "store": Conversations {
+    fn create_conversation(conversation: &NewConversation, audit: &AuditEntry) -> i64;
+    fn conversation(id: i64) -> Option<Conversation>;
+    fn conversations(user_id: UserId, page: PageRequest) -> Page<Conversation>;
+    fn rename_conversation(user_id: UserId, id: i64, title: &str, audit: &AuditEntry) -> Option<Conversation>;
+    fn delete_conversation(user_id: UserId, id: i64, audit: &AuditEntry) -> bool;
 });
 
 traced!(SystemStore as "store": Queries {
@@ -302,6 +311,16 @@ impl Generator for Traced<dyn Generator> {
     ) -> Result<Generation, Error> {
         let call = self.0.generate(prompt, limits);
         observed(span!("generator.generate"), call).await
+    }
+
+    async fn sample(
+        &self,
+        prompt: &Prompt,
+        limits: &GenerationLimits,
+        sampling: &Sampling,
+    ) -> Result<Vec<Candidate>, Error> {
+        let call = self.0.sample(prompt, limits, sampling);
+        observed(span!("generator.sample"), call).await
     }
 }
 

@@ -1,6 +1,11 @@
 //! The command line.
 
-use crate::fixture::{Fixture, ScriptedModel};
+use std::io::Write;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::fixture::{Fixture, Ran, ScriptedModel};
 
 #[test]
 fn a_question_is_answered_with_rows_and_evidence() {
@@ -97,6 +102,65 @@ fn repairs_are_bounded_and_end_in_a_refusal() {
     assert_eq!(refused["status"], "refused");
     assert_eq!(refused["error"]["code"], "cannot_be_answered");
     assert_eq!(model.told().len(), 3, "one attempt and two repairs");
+}
+
+#[test]
+fn a_conversation_is_read_line_by_line_and_can_be_gone_on_with() {
+    let fixture = Fixture::new();
+    let count = "SELECT count(*) AS n FROM customers";
+    let german = "SELECT count(*) AS n FROM customers WHERE country = 'Germany'";
+    let model = ScriptedModel::replying(&[count, german, "DELETE FROM customers", german, count]);
+    let original = fixture.original_path();
+    let mut assay = fixture.assay();
+    let mut running = model
+        .configure(&mut assay)
+        .args(["ask", "--db", &original, "-i", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = b"How many customers?\n\nonly Germany\n\xff\nDelete all customers\nby name";
+    running.stdin.take().unwrap().write_all(lines).unwrap();
+    let ran = Ran::of(running.wait_with_output().unwrap()).expect_code(1);
+    let said: Vec<Value> = ran
+        .stdout()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let told: Vec<&Value> = said.iter().map(|line| &line["status"]).collect();
+    assert_eq!(
+        told,
+        ["answered", "answered", "failed", "refused", "answered"]
+    );
+    assert_eq!(said[1]["rows"], serde_json::json!([[2]]));
+    let understood = "How many customers? \u{2192} only Germany";
+    assert_eq!(said[1]["understood_as"], understood);
+    assert_eq!(said[2]["error"]["code"], "invalid_question");
+    assert_eq!(
+        said[4]["understood_as"],
+        format!("{understood} \u{2192} by name")
+    );
+
+    let id = said[0]["conversation_id"].to_string();
+    let go_on = |id: &str| {
+        let args = [
+            "ask",
+            "--db",
+            &original,
+            "--json",
+            "--conversation",
+            id,
+            "only Germany",
+        ];
+        fixture.run_with(&model, &args)
+    };
+    let missing = go_on("999").expect_code(1);
+    assert!(missing.stderr().contains("conversation_not_found"));
+    assert_eq!(model.told().len(), 4);
+    go_on(&id).expect_code(0);
+    assert!(model.told()[4].contains("by name"), "{}", model.told()[4]);
+    fixture.assert_original_untouched();
 }
 
 #[test]

@@ -221,6 +221,8 @@ impl ScriptedModel {
     pub fn configure<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .env("LLM_PROVIDER", "openai")
+            // Each generation is counted here; drawing has tests of its own.
+            .env("LLM_CANDIDATES", "0")
             .env("LLM_BASE_URL", format!("http://{}/v1", self.address))
             .env("LLM_MODEL", "scripted")
     }

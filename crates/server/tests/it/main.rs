@@ -11,6 +11,7 @@ mod accounts;
 mod cli;
 mod cluster;
 mod company;
+mod conversations;
 mod faults;
 mod governance;
 mod index;

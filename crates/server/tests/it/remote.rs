@@ -58,6 +58,8 @@ impl RemoteModel {
         let url = format!("http://{}/v1", self.address);
         command
             .env("LLM_PROVIDER", "openai")
+            // Each generation is counted here; drawing has tests of its own.
+            .env("LLM_CANDIDATES", "0")
             .env("LLM_BASE_URL", &url)
             .env("LLM_MODEL", "remote")
             .env("EMBEDDING_PROVIDER", "openai")

@@ -59,6 +59,10 @@ const MIGRATIONS: &[Migration] = &[
         "0010_verified_queries",
         include_str!("../../migrations/postgres/0010_verified_queries.sql"),
     ),
+    (
+        "0011_conversations",
+        include_str!("../../migrations/postgres/0011_conversations.sql"),
+    ),
 ];
 
 /// Applies what is missing. An error leaves the transaction open in a connection that is then closed.

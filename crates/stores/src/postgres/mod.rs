@@ -17,6 +17,7 @@ mod password_resets;
 mod api_keys;
 mod sessions;
 
+mod conversations;
 mod feedback;
 mod queries;
 mod situation;

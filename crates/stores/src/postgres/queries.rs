@@ -2,6 +2,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use engine::accounts::UserId;
 use engine::audit::{AuditEntry, storable};
+use engine::conversation::missing;
 use engine::ports::{
     Begun, FinishedQuery, NewQuery, Page, PageRequest, Queries, QueryFilter, QueryRecord,
     QueryStatus,
@@ -14,6 +15,7 @@ use sqlx::types::Json;
 use sqlx::{Row, query};
 
 use super::PostgresStore;
+use super::conversations::read_previous;
 use super::rows::{and, and_contains, count, count_of, id, parsed, select, storable_or_none};
 use super::situation::{read_situation, roles_from, situation};
 use super::transaction::{WRITING, bind_entry};
@@ -24,7 +26,7 @@ const SWEPT_AT_ONCE: i64 = 200;
 /// A question with the rating by the one who asked.
 macro_rules! questions {
     () => {
-        "id, user_id, question, sql, status, error_code, error_message, result_count, duration_ms, generator, cached,
+        "id, user_id, question, conversation_id, understood_as, sql, status, error_code, error_message, result_count, duration_ms, generator, cached,
          target_fingerprint, receipt, created_at, executed_at, (
              SELECT rating FROM feedback WHERE feedback.query_id = queries.id AND feedback.user_id = queries.user_id
          ) AS rating
@@ -41,9 +43,13 @@ impl Queries for PostgresStore {
         const BEGIN: &str = concat!(
             "WITH writing AS MATERIALIZED (
                 SELECT pg_advisory_xact_lock_shared($1)
+            ), joined AS (
+                UPDATE conversations SET updated_at = $7, title = coalesce(title, substr($3, 1, 200))
+                FROM writing WHERE id = $16 AND user_id = $2 AND deleted_at IS NULL RETURNING id
             ), asked AS (
-                INSERT INTO queries (user_id, question, sql, status, instance_id, lease_until, created_at)
-                SELECT $2, $3, $4, 'pending', $5, $6, $7 FROM writing RETURNING id
+                INSERT INTO queries (user_id, question, sql, status, instance_id, lease_until, created_at, conversation_id)
+                SELECT $2, $3, $4, 'pending', $5, $6, $7, $16 FROM writing
+                WHERE $16 IS NULL OR EXISTS (SELECT FROM joined) RETURNING id
             ), entry AS MATERIALIZED (
                 SELECT id, coalesce($8, id) AS about,
                     $9::bytea || convert_to(coalesce($8, id)::text, 'UTF8') || $10::bytea AS canonical
@@ -52,9 +58,15 @@ impl Queries for PostgresStore {
                 INSERT INTO audit_logs (user_id, action, resource, resource_id, changes, timestamp, canonical, hash)
                 SELECT $11, $12, $13, about, $14, $7, canonical, sha256(canonical) FROM entry
             )
-            SELECT id, ",
+            SELECT asked.id, previous.*, ",
             situation!("$15"),
-            " FROM asked"
+            " FROM asked LEFT JOIN LATERAL (
+                SELECT question AS previous_question, understood_as AS previous_understood_as, sql AS previous_sql,
+                    generator AS previous_generator
+                FROM queries
+                WHERE conversation_id = $16 AND status = 'success' AND question IS NOT NULL AND sql IS NOT NULL
+                ORDER BY queries.id DESC LIMIT 1
+            ) AS previous ON true"
         );
         let (before_id, after_id) = audit.canonical_around_id();
         let begin = sqlx::query(BEGIN)
@@ -72,14 +84,23 @@ impl Queries for PostgresStore {
             .bind(audit.action)
             .bind(audit.resource)
             .bind(Json(&audit.changes))
-            .bind(roles_from(query.role));
+            .bind(roles_from(query.role))
+            .bind(query.conversation_id);
         let begun = |row: &PgRow| {
             Ok(Begun {
                 id: id(row)?,
                 situation: read_situation(row)?,
+                previous: read_previous(row)?,
             })
         };
-        self.only(begin, begun).await
+        match (self.one(begin, begun).await?, query.conversation_id) {
+            (Some(begun), _) => Ok(begun),
+            (None, Some(id)) => Err(missing(id)),
+            (None, None) => Err(Error::new(
+                Code::SystemStoreDown,
+                "no question was recorded",
+            )),
+        }
     }
 
     async fn finish_query(
@@ -95,7 +116,7 @@ impl Queries for PostgresStore {
             ), finished AS (
                 UPDATE queries SET status = $11, sql = coalesce($12, sql), error_code = $13, error_message = $14,
                     result_count = $15, duration_ms = $16, generator = $17, cached = $18, target_fingerprint = $19,
-                    receipt = $20, executed_at = $6
+                    receipt = $20, executed_at = $6, understood_as = $21
                 FROM writing WHERE id = $10 AND status = 'pending' RETURNING id
             )
             INSERT INTO audit_logs (user_id, action, resource, resource_id, changes, timestamp, canonical, hash)
@@ -119,7 +140,8 @@ impl Queries for PostgresStore {
             .bind(storable_or_none(&finished.generator))
             .bind(finished.cached)
             .bind(storable_or_none(&finished.target_fingerprint))
-            .bind(finished.receipt.as_ref().map(storable_receipt).map(Json));
+            .bind(finished.receipt.as_ref().map(storable_receipt).map(Json))
+            .bind(storable_or_none(&finished.understood_as));
         if self.execute(finish).await? == 1 {
             return Ok(());
         }
@@ -162,6 +184,7 @@ impl Queries for PostgresStore {
             "status = ",
             filter.status.map(QueryStatus::as_str),
         );
+        and(&mut queries, "conversation_id = ", filter.conversation_id);
         and_contains(&mut queries, &["question", "sql"], filter.search.as_deref());
         self.page(queries, request, read, |query| query.id).await
     }
@@ -222,6 +245,8 @@ fn read(row: &PgRow) -> sqlx::Result<QueryRecord> {
         id: row.try_get("id")?,
         user_id: row.try_get("user_id")?,
         question: row.try_get("question")?,
+        conversation_id: row.try_get("conversation_id")?,
+        understood_as: row.try_get("understood_as")?,
         sql: row.try_get("sql")?,
         status: parsed(row, "status", QueryStatus::parse)?,
         error_code: row.try_get("error_code")?,

@@ -25,6 +25,7 @@ const MIGRATIONS: &[Migration] = migrations! {
     "0008_configurations"
     "0009_versions"
     "0010_verified_queries"
+    "0011_conversations"
 };
 
 /// Applies what is missing. The write lock is held from the look to the commit, so two starts at once apply it once.

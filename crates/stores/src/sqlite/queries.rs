@@ -11,6 +11,7 @@ use rusqlite::{Row, Savepoint};
 use serde_json::json;
 
 use super::audit_logs::{append, append_about};
+use super::conversations::join;
 use super::rows::{
     Conditions, all, execute, first, insert, page, parsed, text_of, time, time_or_none,
 };
@@ -27,10 +28,14 @@ impl Queries for SqliteStore {
     async fn begin_query(&self, query: &NewQuery, audit: &AuditEntry) -> Result<Begun, Error> {
         let (query, audit) = (query.clone(), audit.clone());
         self.write(move |savepoint| {
+            let previous = match query.conversation_id {
+                Some(id) => join(savepoint, &query, id, &audit)?,
+                None => None,
+            };
             let id = insert(
                 savepoint,
-                "INSERT INTO queries (user_id, question, sql, status, instance_id, lease_until, created_at)
-                 VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6)",
+                "INSERT INTO queries (user_id, question, sql, status, instance_id, lease_until, created_at, conversation_id)
+                 VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7)",
                 (
                     query.user_id,
                     &query.question,
@@ -38,11 +43,15 @@ impl Queries for SqliteStore {
                     &query.instance_id,
                     text_of(query.lease_until),
                     text_of(audit.at),
+                    query.conversation_id,
                 ),
             )?;
             append_about(savepoint, id, audit)?;
-            let situation = situation(savepoint, query.role)?;
-            Ok(Begun { id, situation })
+            Ok(Begun {
+                id,
+                situation: situation(savepoint, query.role)?,
+                previous,
+            })
         })
         .await
     }
@@ -88,6 +97,7 @@ impl Queries for SqliteStore {
                 "status = ?N",
                 filter.status.map(|status| status.as_str().to_owned()),
             )
+            .and("conversation_id = ?N", filter.conversation_id)
             .and_contains(&["question", "sql"], filter.search.as_deref());
         self.read(move |connection| {
             page(connection, SELECT, conditions, request, read, |query| {
@@ -142,7 +152,7 @@ fn finish(
         savepoint,
         "UPDATE queries SET status = ?2, sql = coalesce(?3, sql), error_code = ?4, error_message = ?5,
              result_count = ?6, duration_ms = ?7, generator = ?8, cached = ?9, target_fingerprint = ?10, receipt = ?11,
-             executed_at = ?12
+             executed_at = ?12, understood_as = ?13
          WHERE id = ?1 AND status = 'pending'",
         (
             id,
@@ -157,6 +167,7 @@ fn finish(
             finished.target_fingerprint,
             receipt,
             text_of(audit.at),
+            finished.understood_as,
         ),
     )?;
     if changed != 1 {
@@ -185,6 +196,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<QueryRecord> {
         id: row.get("id")?,
         user_id: row.get("user_id")?,
         question: row.get("question")?,
+        conversation_id: row.get("conversation_id")?,
+        understood_as: row.get("understood_as")?,
         sql: row.get("sql")?,
         status: parsed(row, "status", QueryStatus::parse)?,
         error_code: row.get("error_code")?,

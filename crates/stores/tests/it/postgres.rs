@@ -49,6 +49,7 @@ fn question(user_id: UserId, text: &str) -> NewQuery {
         role: Role::Viewer,
         question: Some(text.into()),
         sql: None,
+        conversation_id: None,
         instance_id: "one".into(),
         lease_until: at(60),
     }

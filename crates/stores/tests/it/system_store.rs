@@ -1,6 +1,7 @@
 //! The suite of the SystemStore port. It states the contract once and runs on every implementation.
 
 mod audit;
+mod conversations;
 mod governance;
 mod own_entries;
 mod people;
@@ -77,6 +78,16 @@ macro_rules! suite {
                     a_second_rating_replaces_the_first
                     ratings_given_at_once_leave_one
                     ratings_are_listed_by_query
+                }
+                conversations {
+                    a_conversation_is_begun_named_and_deleted_by_its_owner
+                    conversations_are_listed_newest_first
+                    a_question_joins_a_conversation_and_gives_it_a_title
+                    only_ones_own_conversation_can_be_used
+                    a_deleted_conversation_keeps_its_questions
+                    the_turn_answered_last_is_the_previous_one
+                    questions_asked_at_once_all_join
+                    a_question_and_a_deletion_at_once_leave_both_or_one
                 }
                 governance {
                     what_is_hidden_from_a_role_is_hidden_from_those_below
@@ -232,6 +243,7 @@ fn question(user_id: UserId, text: &str) -> NewQuery {
         role: Role::Viewer,
         question: Some(text.into()),
         sql: None,
+        conversation_id: None,
         instance_id: "one".into(),
         lease_until: at(60),
     }
@@ -247,6 +259,7 @@ async fn ask(store: &Store, user_id: UserId, text: &str) -> i64 {
 
 fn success() -> FinishedQuery {
     FinishedQuery {
+        understood_as: None,
         sql: Some("SELECT 1".into()),
         error: None,
         result_count: Some(1),

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::{Page, PageRequest};
 use crate::accounts::UserId;
 use crate::audit::AuditEntry;
+use crate::conversation::Turn;
 use crate::error::Error;
 use crate::policy::Role;
 use crate::ports::Situation;
@@ -18,6 +19,13 @@ use crate::question::Receipt;
 pub trait Queries: Send + Sync {
     /// Records a question as `pending`; an entry that names nothing yet becomes one about it. Returns its identifier and
     /// the situation that it begins in, as [`crate::ports::Situations::situation`] would, in the same round trip.
+    ///
+    /// In a conversation it also notes the time there, gives a conversation without a title its own beginning as one, and
+    /// returns the turn that was answered last: of those that succeeded by now, the one asked last.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::Code::ConversationNotFound`] if the user has no such conversation; then nothing is recorded.
     async fn begin_query(&self, query: &NewQuery, audit: &AuditEntry) -> Result<Begun, Error>;
 
     /// Records the outcome of a pending question.
@@ -64,6 +72,8 @@ pub struct NewQuery {
     pub question: Option<String>,
     /// The SQL, when it is known from the start.
     pub sql: Option<String>,
+    /// The conversation it is asked in.
+    pub conversation_id: Option<i64>,
     /// The process that answers it.
     pub instance_id: String,
     /// When it counts as interrupted.
@@ -77,11 +87,15 @@ pub struct Begun {
     pub id: i64,
     /// How things stood when it began.
     pub situation: Situation,
+    /// The turn of the conversation that was answered last.
+    pub previous: Option<Turn>,
 }
 
 /// What became of a question.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FinishedQuery {
+    /// What a follow-up was taken to ask, made to stand alone.
+    pub understood_as: Option<String>,
     /// The SQL that ran or was refused.
     pub sql: Option<String>,
     /// The error's code and message; `None` for success.
@@ -141,6 +155,8 @@ pub struct QueryFilter {
     pub user_id: Option<UserId>,
     /// Of this status.
     pub status: Option<QueryStatus>,
+    /// Asked in this conversation.
+    pub conversation_id: Option<i64>,
     /// Whose question or SQL contains this text, without regard to ASCII case. `%` and `_` stand for themselves.
     pub search: Option<String>,
 }
@@ -154,6 +170,10 @@ pub struct QueryRecord {
     pub user_id: UserId,
     /// The question; null when SQL was run as given.
     pub question: Option<String>,
+    /// The conversation it was asked in.
+    pub conversation_id: Option<i64>,
+    /// What a follow-up was taken to ask, made to stand alone; null for questions that stand alone.
+    pub understood_as: Option<String>,
     /// The SQL.
     pub sql: Option<String>,
     /// What it has come to.

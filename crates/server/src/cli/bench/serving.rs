@@ -451,6 +451,7 @@ impl Generator for OneReply {
             text: "SELECT count(*) FROM customers".into(),
             tokens: TokenCounts::default(),
             is_complete: true,
+            likelihood: None,
         })
     }
 }

@@ -8,8 +8,10 @@ use std::time::Instant;
 use async_trait::async_trait;
 use engine::Error;
 use engine::accounts::Actor;
-use engine::ask::{AskSettings, Linking, PromptStyle, ask};
-use engine::ports::{AskPorts, TargetDatabase, TokenCounts};
+use engine::ask::{AskSettings, Linking, PromptStyle, ask_in};
+use engine::audit::AuditEntry;
+use engine::conversation::NewConversation;
+use engine::ports::{AskPorts, FinishedQuery, NewQuery, SystemStore, TargetDatabase, TokenCounts};
 use engine::prompt::PROMPT_VERSION;
 use engine::question::{Outcome, Question, Timings};
 use engine::result::ResultSet;
@@ -17,7 +19,7 @@ use futures::future::{AbortHandle, BoxFuture};
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use super::{Arm, Prediction, Predictor, PredictorSettings};
+use super::{Arm, Prediction, Predictor, PredictorSettings, Previous};
 
 /// Opens a database file as a target, golden copy and all.
 pub type OpenTarget = Arc<
@@ -28,6 +30,7 @@ pub type OpenTarget = Arc<
 pub struct EnginePredictor {
     arm: Arm,
     ports: AskPorts,
+    store: Arc<dyn SystemStore>,
     open: OpenTarget,
     settings: AskSettings,
     actor: Actor,
@@ -37,10 +40,11 @@ pub struct EnginePredictor {
 
 impl EnginePredictor {
     /// Makes a predictor. `ports.target` is not used: each question has its own database, opened by `open`.
-    /// [`Arm::Plain`] asks with the bare prompt and repairs nothing, whatever `settings` say.
+    /// An arm leaves out what it has not, whatever `settings` say.
     pub fn new(
         arm: Arm,
         ports: AskPorts,
+        store: Arc<dyn SystemStore>,
         open: OpenTarget,
         settings: AskSettings,
         actor: Actor,
@@ -50,25 +54,32 @@ impl EnginePredictor {
             reuse: false,
             ..settings
         };
-        let settings = match arm {
-            Arm::Product => settings,
-            Arm::Unlinked => AskSettings {
-                linking: Linking {
-                    meaning: false,
-                    values: false,
-                    examples: false,
-                },
-                ..settings
-            },
-            Arm::Plain => AskSettings {
-                style: PromptStyle::Plain,
-                max_repairs: 0,
-                ..settings
-            },
-        };
+        let without = |technique: Arm| arm as u8 > technique as u8;
+        let mut settings = settings;
+        if arm == Arm::Alone {
+            settings.follow_ups = false;
+        }
+        if without(Arm::Product) {
+            settings.deciding.candidates = 0;
+        }
+        if without(Arm::Checked) {
+            settings.deciding.checks = false;
+        }
+        if without(Arm::Linked) {
+            settings.linking = Linking {
+                meaning: false,
+                values: false,
+                examples: false,
+            };
+        }
+        if without(Arm::Prompt) {
+            settings.style = PromptStyle::Plain;
+            settings.max_repairs = 0;
+        }
         Self {
             arm,
             ports,
+            store,
             open,
             settings,
             actor,
@@ -88,17 +99,67 @@ impl EnginePredictor {
         Ok(target)
     }
 
-    async fn outcome(&self, database: &Path, question: &str) -> Result<Outcome, Error> {
+    /// Makes a conversation in which a turn was answered, as if it had just been.
+    async fn conversation(&self, previous: Previous<'_>) -> Result<i64, Error> {
+        let (now, user_id) = (self.ports.clock.now(), self.actor.user_id);
+        let entry = |action| AuditEntry::new(now, Some(user_id), action, "conversation", json!({}));
+        let new = NewConversation {
+            user_id,
+            title: None,
+        };
+        let id = self
+            .store
+            .create_conversation(&new, &entry("conversation_created"))
+            .await?;
+        let query = NewQuery {
+            user_id,
+            role: self.actor.role,
+            question: Some(previous.question.to_owned()),
+            sql: None,
+            conversation_id: Some(id),
+            instance_id: self.settings.instance_id.clone(),
+            lease_until: now + self.settings.lease,
+        };
+        let begun = self.store.begin_query(&query, &entry("query")).await?;
+        let finished = FinishedQuery {
+            understood_as: None,
+            sql: Some(previous.sql.to_owned()),
+            error: None,
+            result_count: None,
+            duration_ms: 0,
+            generator: Some(self.ports.generator.identity().name),
+            cached: false,
+            target_fingerprint: None,
+            receipt: None,
+        };
+        let answered = entry("query_answered");
+        self.store
+            .finish_query(begun.id, &finished, &answered)
+            .await?;
+        Ok(id)
+    }
+
+    async fn outcome(
+        &self,
+        database: &Path,
+        question: &str,
+        previous: Option<Previous<'_>>,
+    ) -> Result<Outcome, Error> {
         let question = Question::parse(question)?;
+        let conversation = match previous {
+            Some(previous) => Some(self.conversation(previous).await?),
+            None => None,
+        };
         let ports = AskPorts {
             target: self.target(database).await?,
             ..self.ports.clone()
         };
         let (_never_aborted, registration) = AbortHandle::new_pair();
-        ask(
+        ask_in(
             &ports,
             &self.settings,
             &self.actor,
+            conversation,
             &question,
             &(),
             registration,
@@ -120,6 +181,8 @@ impl Predictor for EnginePredictor {
             send_values,
             query,
             generation,
+            deciding,
+            linking,
             ..
         } = &self.settings;
         PredictorSettings {
@@ -134,13 +197,20 @@ impl Predictor for EnginePredictor {
                 "max_bytes": query.max_bytes,
                 "generation_timeout_seconds": generation.timeout.as_secs_f64(),
                 "max_tokens": generation.max_tokens,
+                "deciding": format!("{deciding:?}"),
+                "linking": format!("{linking:?}"),
             }),
         }
     }
 
-    async fn predict(&self, database: &Path, question: &str) -> Prediction {
+    async fn predict(
+        &self,
+        database: &Path,
+        question: &str,
+        previous: Option<Previous<'_>>,
+    ) -> Prediction {
         let started = Instant::now();
-        match self.outcome(database, question).await {
+        match self.outcome(database, question, previous).await {
             Ok(Outcome::Answered(answer)) => {
                 let answer = *answer;
                 Prediction {
@@ -155,6 +225,7 @@ impl Predictor for EnginePredictor {
                     generate_seconds: answer.timings_ms.generate / 1e3,
                     tokens: answer.tokens,
                     repairs: answer.repairs,
+                    signals: Some(answer.signals),
                 }
             }
             Ok(Outcome::Refused(refusal)) => {
@@ -169,6 +240,7 @@ impl Predictor for EnginePredictor {
                     generate_seconds: generate / 1e3,
                     tokens: refusal.tokens,
                     repairs: refusal.repairs,
+                    signals: None,
                 }
             }
             Err(error) => Prediction {
@@ -179,6 +251,7 @@ impl Predictor for EnginePredictor {
                 generate_seconds: 0.0,
                 tokens: TokenCounts::default(),
                 repairs: 0,
+                signals: None,
             },
         }
     }

@@ -26,6 +26,9 @@ pub struct Item {
     pub evidence: String,
     /// The reference answer.
     pub gold_sql: String,
+    /// The question before in one conversation, by its id; it stands further up in the file.
+    #[serde(default)]
+    pub follows: Option<String>,
     /// As its source rates it.
     #[serde(default)]
     pub hardness: Option<String>,
@@ -66,7 +69,8 @@ pub struct Group {
 ///
 /// # Errors
 ///
-/// If the file cannot be read, a line is no question, an identifier occurs twice or no question is left.
+/// If the file cannot be read, a line is no question, an identifier occurs twice, a question follows none of the same
+/// database before it, or no question is left.
 pub fn load(path: &Path, limit: Option<usize>) -> Result<Set, Error> {
     let text = std::fs::read_to_string(path).map_err(in_file(path))?;
     let mut items: Vec<Item> = Vec::new();
@@ -81,6 +85,16 @@ pub fn load(path: &Path, limit: Option<usize>) -> Result<Set, Error> {
             return Err(in_file(path)(format!(
                 "line {number}: the id `{}` occurs twice",
                 item.id
+            )));
+        }
+        if let Some(follows) = &item.follows
+            && !items
+                .iter()
+                .any(|before| before.id == *follows && before.db == item.db)
+        {
+            return Err(in_file(path)(format!(
+                "line {number}: no question `{follows}` over `{}` stands before it",
+                item.db
             )));
         }
         items.push(item);

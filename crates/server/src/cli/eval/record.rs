@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use engine::confidence::Signals;
 use engine::evaluation::{Difference, Verdict};
 use engine::ports::TokenCounts;
 use engine::result::ResultSet;
@@ -26,6 +27,9 @@ pub struct Record {
     pub hardness: Option<String>,
     /// Its source.
     pub source: Option<String>,
+    /// The question before in its conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<String>,
     /// The SQL of the answer; null when there was none.
     pub sql: Option<String>,
     /// The SQL that was refused or failed, when there was no answer.
@@ -48,6 +52,9 @@ pub struct Record {
     pub no_answer: Option<NoAnswer>,
     /// Generations after the first.
     pub repairs: u32,
+    /// What speaks for and against the answer; null without one.
+    #[serde(default)]
+    pub signals: Option<Signals>,
     /// From question to answer.
     pub seconds: f64,
     /// Of these, in the model.
@@ -138,6 +145,7 @@ impl Record {
             db: item.db.clone(),
             hardness: item.hardness.clone(),
             source: item.source.clone(),
+            follows: item.follows.clone(),
             verdict: match (gold, verdict) {
                 (Err(_), _) => RecordVerdict::NoGold,
                 (_, Some(verdict)) if verdict.test_suite => RecordVerdict::Right,
@@ -153,6 +161,7 @@ impl Record {
             sql: prediction.sql.clone().filter(|_| is_answered),
             rejected_sql: prediction.sql.filter(|_| !is_answered),
             repairs: prediction.repairs,
+            signals: prediction.signals,
             seconds: prediction.seconds,
             generate_seconds: prediction.generate_seconds,
             tokens: prediction.tokens,
@@ -248,6 +257,11 @@ impl Output {
     /// Says whether a question is done.
     pub fn has(&self, id: &str) -> bool {
         self.records.contains_key(id)
+    }
+
+    /// Returns the SQL that answered a question.
+    pub fn sql_of(&self, id: &str) -> Option<&str> {
+        self.records.get(id)?.sql.as_deref()
     }
 
     /// Keeps a record.

@@ -45,9 +45,18 @@ impl Predictor for Scripted {
         }
     }
 
-    async fn predict(&self, database: &Path, question: &str) -> Prediction {
+    async fn predict(
+        &self,
+        database: &Path,
+        question: &str,
+        previous: Option<Previous<'_>>,
+    ) -> Prediction {
         let asked = self.asked.fetch_add(1, Ordering::SeqCst);
-        let sql = self.sql.get(question).copied();
+        let told = previous.map_or_else(
+            || question.to_owned(),
+            |before| format!("{}: {}: {question}", before.question, before.sql),
+        );
+        let sql = self.sql.get(told.as_str()).copied();
         let result = match sql {
             _ if asked >= self.fails_after => {
                 Err(Error::new(Code::ModelMissing, "the model has gone"))
@@ -73,6 +82,7 @@ impl Predictor for Scripted {
                 generated: 20,
             },
             repairs: 0,
+            signals: None,
         }
     }
 }
@@ -126,14 +136,15 @@ impl Fixture {
 
     fn args(&self) -> Args {
         Args {
-            with_unlinked: false,
             questions: self.folder.path().join("questions.jsonl"),
             databases: self.folder.path().to_owned(),
             limit: None,
             json: Some(self.out()),
             fresh: false,
-            plain: false,
-            with_plain: false,
+            arms: vec![Arm::Product],
+            replies: None,
+            fit: None,
+            report: None,
         }
     }
 
@@ -343,16 +354,15 @@ async fn a_file_of_another_model_is_not_gone_on_with_unless_started_over() {
 async fn two_ways_of_answering_are_compared_question_by_question() {
     let fixture = Fixture::new();
     let args = Args {
-        with_plain: true,
+        arms: vec![Arm::Product, Arm::Plain],
         ..fixture.args()
     };
-    assert_eq!(args.arms(), [Arm::Product, Arm::Plain]);
     let arms = [
         Scripted::new(Arm::Product, &ANSWERS),
         Scripted::new(Arm::Plain, &ANSWERS[1..]),
     ];
     let report = evaluate(&args, &predictors(arms)).await.unwrap();
-    let paired = report.paired.as_ref().unwrap().test_suite;
+    let paired = report.paired[0].test_suite;
     assert_eq!(
         (
             paired.both_right,
@@ -443,6 +453,8 @@ async fn a_set_that_cannot_be_asked_says_why() {
         );
     }
 }
+
+mod follow_ups;
 
 #[test]
 fn evidence_is_asked_as_a_business_note() {

@@ -5,6 +5,7 @@ pub mod audit_logs;
 pub mod auth;
 pub mod backups;
 pub mod configurations;
+pub mod conversations;
 pub mod feedback;
 pub mod health;
 pub mod index;

@@ -2,7 +2,8 @@ use axum::Json;
 use std::time::Instant;
 
 use engine::admission::admit;
-use engine::ask::ask;
+use engine::ask::ask_in;
+use engine::conversation;
 use engine::question::{Answer, Outcome, Question};
 use engine::{Code, Error};
 use futures::future::AbortHandle;
@@ -13,7 +14,7 @@ use utoipa::ToSchema;
 use crate::http::auth::{Require, Viewer};
 use crate::http::error::{Failure, Problem};
 use crate::http::extract::JsonBody;
-use crate::http::openapi::{BodyProblems, CallerProblems, RateProblems};
+use crate::http::openapi::{BodyProblems, CallerProblems, MissingProblems, RateProblems};
 use crate::http::{Shared, metrics};
 
 #[derive(Deserialize, ToSchema)]
@@ -22,13 +23,17 @@ use crate::http::{Shared, metrics};
 pub struct Ask {
     /// The question, in plain language.
     question: String,
+    /// The conversation it is asked in, one's own; left out, it is asked outside any.
+    conversation_id: Option<i64>,
 }
 
-/// Answers a question from the target database. A caller who goes away stops model and database.
+/// Answers a question from the target database. In a conversation it may lean on the one before; `understood_as` says
+/// how it was taken then. A caller who goes away stops model and database.
 #[utoipa::path(post, path = "/api/v1/questions", tag = "questions", request_body = Ask, security(("session" = [])), responses(
     (status = 200, body = Answer),
     CallerProblems,
     BodyProblems,
+    MissingProblems,
     RateProblems,
     (status = 422, body = Problem, content_type = "application/problem+json"),
     (status = 502, body = Problem, content_type = "application/problem+json"),
@@ -41,11 +46,15 @@ pub async fn ask_question(
 ) -> Result<Json<Answer>, Failure> {
     let question = Question::parse(&body.question)?;
     admit(&state.app.ports, state.app.questions, &caller.actor).await?;
+    if let Some(id) = body.conversation_id {
+        conversation::one(&state.app.ports, &caller.actor, id).await?;
+    }
     answer(async move |registration| {
-        ask(
+        ask_in(
             &state.app.ports.asking,
             &state.app.ask,
             &caller.actor,
+            body.conversation_id,
             &question,
             &(),
             registration,

@@ -26,7 +26,7 @@ async fn migrations_run_at_once_apply_once() {
     assert_eq!(
         applied,
         "0001_users 0002_sessions 0003_queries 0004_audit_logs 0005_feedback 0006_policies 0007_ontologies \
-         0008_configurations 0009_versions 0010_verified_queries"
+         0008_configurations 0009_versions 0010_verified_queries 0011_conversations"
     );
 }
 

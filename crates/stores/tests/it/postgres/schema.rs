@@ -148,6 +148,7 @@ async fn every_text_is_stored_and_found() {
     let begun = store.begin_query(&asked, &entry("query")).await;
     let id = begun.unwrap().id;
     let finished = FinishedQuery {
+        understood_as: Some(odd.into()),
         sql: Some(odd.into()),
         error: Some(("invalid_sql".into(), odd.into())),
         result_count: Some(u64::MAX),

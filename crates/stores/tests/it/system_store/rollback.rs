@@ -2,6 +2,7 @@
 
 use engine::accounts::{NewInvitation, Rotated, Rotation, UserChange, UserFilter};
 use engine::configuration::NewConfiguration;
+use engine::conversation::NewConversation;
 use engine::feedback::{NewFeedback, Rating};
 use engine::ontology::{NewTerm, TermChange};
 use engine::policy::NewPolicy;
@@ -45,6 +46,16 @@ pub async fn a_failing_entry_rolls_every_change_back(store: Store) {
         ..self::setting("sealed")
     };
     store.set_configuration(&secret, &good).await.unwrap();
+    let conversation = NewConversation {
+        user_id: bob,
+        title: None,
+    };
+    let conversation_id = store.create_conversation(&conversation, &good).await;
+    let conversation_id = conversation_id.unwrap();
+    let turn = NewQuery {
+        conversation_id: Some(conversation_id),
+        ..question(bob, "How much?")
+    };
     let before = everything(&store).await;
 
     macro_rules! rolled_back {
@@ -84,7 +95,11 @@ pub async fn a_failing_entry_rolls_every_change_back(store: Store) {
         store.create_api_key(&key(bob, "new-key", Role::Viewer), &bad);
         store.revoke_api_key(bob, key_id, &bad);
         store.begin_query(&question(bob, "How much?"), &bad);
+        store.begin_query(&turn, &bad);
         store.finish_query(query, &success(), &bad);
+        store.create_conversation(&conversation, &bad);
+        store.rename_conversation(bob, conversation_id, "changed", &bad);
+        store.delete_conversation(bob, conversation_id, &bad);
         store.rate(&rating(query, bob), &bad);
         store.create_policy(&self::policy("people"), &bad);
         store.delete_policy(policy_id, &bad);
@@ -132,8 +147,10 @@ pub async fn everything(store: &Store) -> String {
         store.session_actor("new", at(1)).await,
     );
     let mut keys = Vec::new();
+    let mut conversations = Vec::new();
     for user in &users.as_ref().unwrap().items {
         keys.push(store.api_keys(user.id, first_page()).await);
+        conversations.push(store.conversations(user.id, first_page()).await);
     }
     let queries = store.queries(&QueryFilter::default(), first_page()).await;
     let feedback = store.feedback(None, first_page()).await;
@@ -144,7 +161,7 @@ pub async fn everything(store: &Store) -> String {
     let configurations = store.configurations().await;
     let entries = entries(store).await;
     format!(
-        "{users:#?}{invitations:#?}{resets:#?}{sessions:#?}{keys:#?}{queries:#?}{feedback:#?}{policies:#?}{terms:#?}\
+        "{users:#?}{invitations:#?}{resets:#?}{sessions:#?}{keys:#?}{conversations:#?}{queries:#?}{feedback:#?}{policies:#?}{terms:#?}\
          {verified:#?}{configurations:#?}{entries:#?}"
     )
 }

@@ -1,0 +1,255 @@
+//! Several statements for one question, and asking back.
+
+use super::*;
+
+/// A model that is sure of its first reply or not, and draws others.
+struct Drawing {
+    first: &'static str,
+    least_logprob: f64,
+    drawn: Vec<(&'static str, u32)>,
+    asked: Mutex<Vec<Sampling>>,
+}
+
+impl Drawing {
+    fn new(first: &'static str, least_logprob: f64, drawn: &[(&'static str, u32)]) -> Arc<Self> {
+        Arc::new(Self {
+            first,
+            least_logprob,
+            drawn: drawn.to_vec(),
+            asked: Mutex::default(),
+        })
+    }
+
+    fn generation(&self, text: &str, least_logprob: f64) -> Generation {
+        Generation {
+            text: text.into(),
+            tokens: TokenCounts {
+                generated: 10,
+                ..TokenCounts::default()
+            },
+            is_complete: true,
+            likelihood: Some(Likelihood {
+                mean_logprob: least_logprob / 10.0,
+                least_logprob,
+            }),
+        }
+    }
+
+    fn asked(&self) -> Vec<Sampling> {
+        self.asked.lock().expect("no test panics with it").clone()
+    }
+}
+
+#[async_trait]
+impl Generator for Drawing {
+    fn identity(&self) -> ModelIdentity {
+        World::default().identity()
+    }
+    async fn generate(&self, _: &Prompt, _: &GenerationLimits) -> Result<Generation, Error> {
+        Ok(self.generation(self.first, self.least_logprob))
+    }
+    async fn sample(
+        &self,
+        _: &Prompt,
+        _: &GenerationLimits,
+        sampling: &Sampling,
+    ) -> Result<Vec<Candidate>, Error> {
+        self.asked
+            .lock()
+            .expect("no test panics with it")
+            .push(*sampling);
+        if self.drawn.iter().any(|(text, _)| *text == "FAIL") {
+            return Err(Error::new(Code::GeneratorFailed, "the model failed"));
+        }
+        let candidate = |&(text, drawn)| Candidate {
+            generation: self.generation(text, -1.0),
+            drawn,
+        };
+        Ok(self.drawn.iter().map(candidate).collect())
+    }
+}
+
+/// Data in which a statement's rows are what it selects.
+struct Echo(People);
+
+#[async_trait]
+impl TargetDatabase for Echo {
+    async fn current(&self) -> Result<Arc<dyn TargetGeneration>, Error> {
+        Ok(Arc::new(Echo(People::new())))
+    }
+}
+
+#[async_trait]
+impl TargetGeneration for Echo {
+    fn schema(&self) -> &Arc<Schema> {
+        self.0.schema()
+    }
+    fn provenance(&self) -> Provenance {
+        self.0.provenance()
+    }
+    async fn query(&self, sql: &GuardedSql, limits: &QueryLimits) -> Result<ResultSet, Error> {
+        if sql.text().contains("slow") {
+            return Err(Error::new(
+                Code::TargetQueryTimeout,
+                "the SQL took too long",
+            ));
+        }
+        let mut rows = self.0.query(sql, limits).await?;
+        // The case of a keyword makes another text, not another result.
+        rows.rows = vec![vec![Value::Text(sql.text().to_lowercase())]];
+        Ok(rows)
+    }
+    async fn find_values(
+        &self,
+        question: &str,
+        visible: &Arc<VisibleSchema>,
+        limit: usize,
+    ) -> Result<FoundValues, Error> {
+        self.0.find_values(question, visible, limit).await
+    }
+    async fn explain(&self, _: &GuardedSql, _: &QueryLimits) -> Result<Vec<PlanStep>, Error> {
+        Ok(Vec::new())
+    }
+}
+
+const NAMES: &str = "SELECT full_name FROM people";
+const PAY: &str = "SELECT salary FROM people";
+const SURE: f64 = -0.1;
+const UNSURE: f64 = -3.0;
+
+fn outcome(model: &Arc<Drawing>, settings: &AskSettings) -> (Arc<World>, Result<Outcome, Error>) {
+    let world = Arc::new(World::default());
+    let ports = AskPorts {
+        generator: model.clone(),
+        target: Arc::new(Echo(People::new())),
+        ..ports(&world)
+    };
+    let question = Question::parse("Tell me about everybody, please").expect("a question");
+    let (_abort, cancel) = AbortHandle::new_pair();
+    let outcome = block_on(ask(
+        &ports,
+        settings,
+        &actor(Role::Viewer),
+        &question,
+        &(),
+        cancel,
+    ));
+    (world, outcome)
+}
+
+fn answer_of(model: &Arc<Drawing>) -> Answer {
+    answered(outcome(model, &AskSettings::default()).1)
+}
+
+#[test]
+fn a_first_statement_that_leaves_no_doubt_is_the_answer() {
+    let model = Drawing::new(NAMES, SURE, &[(PAY, 4)]);
+    let answer = answer_of(&model);
+    assert_eq!(answer.sql, NAMES);
+    assert_eq!((answer.signals.drawn, answer.signals.agreeing), (1, 1));
+    assert_eq!(answer.signals.least_logprob, Some(SURE));
+    assert!(model.asked().is_empty());
+}
+
+#[test]
+fn what_most_of_several_statements_say_is_the_answer() {
+    let model = Drawing::new(
+        NAMES,
+        UNSURE,
+        &[
+            (PAY, 1),
+            ("select salary from people", 2),
+            ("SELECT nothing", 1),
+        ],
+    );
+    let answer = answer_of(&model);
+    assert_eq!(answer.sql.to_lowercase(), PAY.to_lowercase());
+    let signals = &answer.signals;
+    assert_eq!((signals.drawn, signals.ran, signals.agreeing), (5, 4, 3));
+    assert_eq!(
+        answer.tokens.generated, 40,
+        "what was drawn has its price too"
+    );
+    assert_eq!(model.asked().len(), 1);
+    // The same prompt draws the same statements another day.
+    answer_of(&model);
+    assert_eq!(model.asked()[0], model.asked()[1]);
+}
+
+#[test]
+fn a_drawn_statement_that_fails_or_takes_too_long_does_no_harm() {
+    let model = Drawing::new(
+        NAMES,
+        UNSURE,
+        &[
+            ("SELECT 'slow'", 2),
+            ("DROP TABLE people", 1),
+            ("no SQL", 1),
+        ],
+    );
+    let answer = answer_of(&model);
+    assert_eq!(answer.sql, NAMES);
+    assert_eq!((answer.signals.drawn, answer.signals.ran), (5, 1));
+}
+
+/// The answer is there already; it is not lost because the model fails to draw more.
+#[test]
+fn a_model_that_fails_to_draw_costs_no_answer() {
+    let model = Drawing::new(NAMES, UNSURE, &[("FAIL", 1)]);
+    let answer = answer_of(&model);
+    assert_eq!(answer.sql, NAMES);
+    assert_eq!((model.asked().len(), answer.signals.drawn), (1, 1));
+}
+
+#[test]
+fn nothing_is_drawn_where_that_is_switched_off() {
+    let model = Drawing::new(NAMES, UNSURE, &[(PAY, 4)]);
+    let mut settings = AskSettings::default();
+    settings.deciding.candidates = 0;
+    assert_eq!(answered(outcome(&model, &settings).1).sql, NAMES);
+    assert!(model.asked().is_empty());
+}
+
+#[test]
+fn a_drawn_statement_saves_a_question_whose_first_one_never_runs() {
+    let model = Drawing::new("SELECT nothing FROM nowhere", SURE, &[(PAY, 1)]);
+    let answer = answer_of(&model);
+    assert_eq!(answer.sql, PAY);
+    assert_eq!(answer.repairs, 2);
+}
+
+/// Below the threshold of the role no row leaves, and the readings are offered.
+#[test]
+fn an_answer_that_is_not_sure_enough_is_asked_back_with_its_readings() {
+    let model = Drawing::new(NAMES, UNSURE, &[(PAY, 2)]);
+    let settings = AskSettings {
+        thresholds: Thresholds {
+            viewer: 1.0,
+            ..Thresholds::NONE
+        },
+        ..AskSettings::default()
+    };
+    let (world, outcome) = outcome(&model, &settings);
+    let refusal = refused(outcome);
+    assert_eq!(refusal.error.code(), Code::TooUncertain);
+    let readings: Vec<_> = refusal.choices.iter().map(|one| &*one.reading).collect();
+    assert_eq!(readings, ["Salary of people.", "Full name of people."]);
+    assert!(
+        refusal
+            .error
+            .hint()
+            .is_some_and(|hint| hint.contains("Salary of people."))
+    );
+    assert_eq!(world.log(), ["query", "query_refused too_uncertain"]);
+    for threshold in [0.0, 0.05] {
+        let settings = AskSettings {
+            thresholds: Thresholds {
+                viewer: threshold,
+                analyst: 1.0,
+                admin: 1.0,
+            },
+            ..AskSettings::default()
+        };
+        answered(self::outcome(&model, &settings).1);
+    }
+}

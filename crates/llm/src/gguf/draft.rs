@@ -1,0 +1,142 @@
+//! A reply while it is written: its text, how likely it is, and when it is over.
+
+use engine::ports::Likelihood;
+use llama_cpp_2::token::LlamaToken;
+use llama_cpp_2::vocab::LlamaVocab;
+
+use super::choosing::Chosen;
+use super::protocol::{Reply, WireTokens};
+
+/// A reply that may still grow.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    max_tokens: u32,
+    bytes: Vec<u8>,
+    generated: u32,
+    is_complete: bool,
+    sum_of_logprobs: f64,
+    least_logprob: f64,
+}
+
+impl Draft {
+    pub(super) fn new(max_tokens: u32) -> Self {
+        Self {
+            max_tokens,
+            ..Self::default()
+        }
+    }
+
+    /// Says whether another token is wanted: it has neither ended by itself nor all the tokens that it may have.
+    pub(super) fn is_open(&self) -> bool {
+        !self.is_complete && self.generated < self.max_tokens
+    }
+
+    /// Returns the tokens of its text.
+    pub(super) fn generated(&self) -> u32 {
+        self.generated
+    }
+
+    /// Takes the next token, which may be the one that ends it.
+    pub(super) fn take(&mut self, vocab: &LlamaVocab<'_>, chosen: Chosen) {
+        let token = LlamaToken(chosen.id);
+        if vocab.is_eog(token) {
+            self.is_complete = true;
+        } else {
+            self.add(&vocab.token_to_piece(token, false, None), chosen.logprob);
+        }
+    }
+
+    fn add(&mut self, piece: &[u8], logprob: f64) {
+        self.generated += 1;
+        self.sum_of_logprobs += logprob;
+        self.least_logprob = self.least_logprob.min(logprob);
+        self.bytes.extend(piece);
+        self.is_complete = has_closed_fence(&self.bytes);
+    }
+
+    /// Returns what was written, with the tokens of its prompt and its own.
+    pub(super) fn finish(self, prompt: WireTokens) -> Reply {
+        Reply {
+            likelihood: self.likelihood(),
+            text: String::from_utf8_lossy(&self.bytes).into_owned(),
+            is_complete: self.is_complete,
+            tokens: WireTokens {
+                generated: self.generated.into(),
+                ..prompt
+            },
+        }
+    }
+
+    /// `None` for an empty text, and for what is no number: no model should give that, and no pipe could carry it.
+    fn likelihood(&self) -> Option<Likelihood> {
+        let likelihood = Likelihood {
+            mean_logprob: self.sum_of_logprobs / f64::from(self.generated),
+            least_logprob: self.least_logprob,
+        };
+        likelihood.mean_logprob.is_finite().then_some(likelihood)
+    }
+}
+
+/// Says whether a code fence was opened and closed: nothing after it is of use, and every token costs time.
+fn has_closed_fence(text: &[u8]) -> bool {
+    const FENCE: &[u8] = b"```";
+    let find = |text: &[u8]| text.windows(FENCE.len()).position(|window| window == FENCE);
+    let Some(opening) = find(text) else {
+        return false;
+    };
+    let inside = &text[opening + FENCE.len()..];
+    let Some(line_end) = inside.iter().position(|byte| *byte == b'\n') else {
+        return false;
+    };
+    find(&inside[line_end..]).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draft_is_open_until_its_fence_is_closed_or_its_tokens_are_spent() {
+        let mut draft = Draft::new(3);
+        for piece in ["```", "\n1\n", "```"] {
+            assert!(draft.is_open());
+            draft.add(piece.as_bytes(), -1.0);
+        }
+        assert!(!draft.is_open() && draft.is_complete);
+
+        let mut draft = Draft::new(2);
+        draft.add(b"SELECT", -1.0);
+        assert!(draft.is_open());
+        draft.add(b" 1", -1.0);
+        assert!(!draft.is_open() && !draft.is_complete);
+        assert!(!Draft::new(0).is_open());
+    }
+
+    #[test]
+    fn its_likelihood_is_of_its_tokens() {
+        let mut draft = Draft::new(9);
+        assert_eq!(draft.likelihood(), None);
+        for logprob in [-0.5, -2.0, -0.5] {
+            draft.add(b"a", logprob);
+        }
+        let likelihood = draft.likelihood().unwrap();
+        assert_eq!(likelihood.mean_logprob, -1.0);
+        assert_eq!(likelihood.least_logprob, -2.0);
+        draft.add(b"a", f64::NAN);
+        assert_eq!(draft.likelihood(), None);
+    }
+
+    #[test]
+    fn a_fence_is_closed_by_a_second_one_on_a_later_line() {
+        let check = |text: &str, expected| {
+            assert_eq!(has_closed_fence(text.as_bytes()), expected, "{text}")
+        };
+        check("SELECT 1", false);
+        check("```sql", false);
+        check("```sql\nSELECT 1\n", false);
+        check("```sql\nSELECT 1\n``", false);
+        check("```sql\nSELECT 1\n```", true);
+        check("Here:\n```\nSELECT 1```", true);
+        check("``````", false);
+    }
+}

@@ -1,0 +1,186 @@
+//! Several replies to one prompt, drawn by the real local model.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use engine::Code;
+use engine::ports::{Candidate, Generator, Sampling};
+use engine::prompt::Prompt;
+use llm::gguf::GgufGenerator;
+
+use super::{Bench, SYSTEM, ask, question, schema};
+use crate::conformance::{limits, prompt};
+
+fn sampling(count: u32, seed: u64) -> Sampling {
+    Sampling {
+        count,
+        temperature: 1.0,
+        seed,
+    }
+}
+
+async fn draw(generator: &GgufGenerator, prompt: &Prompt, sampling: Sampling) -> Vec<Candidate> {
+    let limits = limits(40, Duration::from_secs(180));
+    let drawn = generator.sample(prompt, &limits, &sampling).await;
+    drawn.expect("replies")
+}
+
+fn drawn(candidates: &[Candidate]) -> u32 {
+    candidates.iter().map(|candidate| candidate.drawn).sum()
+}
+
+/// Is answered in many ways.
+fn open_question() -> Prompt {
+    question("shops", "Tell me something of interest about the shops.")
+}
+
+#[tokio::test]
+async fn the_same_seed_draws_the_same_candidates_and_another_others() {
+    let Some(bench) = Bench::find().await else {
+        return;
+    };
+    let generator = bench.generator();
+    let asked = open_question();
+    ask(&generator, &asked).await;
+    let first = draw(&generator, &asked, sampling(4, 1)).await;
+    let again = draw(&generator, &asked, sampling(4, 1)).await;
+    assert_eq!(first, again);
+    assert_ne!(draw(&generator, &asked, sampling(4, 1000)).await, first);
+}
+
+#[tokio::test]
+async fn candidates_have_each_text_once_and_the_tokens_of_the_prompt_once() {
+    let Some(bench) = Bench::find().await else {
+        return;
+    };
+    let generator = bench.generator();
+    let asked = question("shops", "How many shops are there?");
+    let greedy = ask(&generator, &asked).await;
+    let candidates = draw(&generator, &asked, sampling(8, 1)).await;
+    assert_eq!(drawn(&candidates), 8);
+    assert!(
+        candidates.len() < 8,
+        "some of the answers to this are the same"
+    );
+    let texts: HashSet<&str> = candidates
+        .iter()
+        .map(|candidate| candidate.generation.text.as_str())
+        .collect();
+    assert_eq!(texts.len(), candidates.len());
+    for candidate in &candidates[1..] {
+        assert_eq!(candidate.generation.tokens.prompt, 0);
+        assert!(candidate.generation.tokens.generated > 0);
+    }
+    let first = candidates[0].generation.tokens;
+    assert_eq!(first.prompt, greedy.tokens.prompt);
+    assert_eq!(first.prompt_prefix, greedy.tokens.prompt_prefix);
+    assert_eq!(
+        first.prompt_reused,
+        first.prompt - 1,
+        "its last token tells what comes next"
+    );
+}
+
+#[tokio::test]
+async fn the_greedy_reply_is_likelier_than_most_and_stays_the_same_after_a_drawing() {
+    let Some(bench) = Bench::find().await else {
+        return;
+    };
+    let generator = bench.generator();
+    let asked = open_question();
+    let before = ask(&generator, &asked).await;
+    let candidates = draw(&generator, &asked, sampling(8, 3)).await;
+    let after = ask(&generator, &asked).await;
+    assert_eq!(after.text, before.text);
+    assert_eq!(after.tokens.prompt_reused, after.tokens.prompt - 1);
+    let other = ask(&generator, &question("shops", "How many shops are there?")).await;
+    assert!(other.tokens.prompt_reused >= other.tokens.prompt_prefix);
+
+    let greedy = before.likelihood.expect("the local model tells");
+    assert!(
+        (-5.0..0.0).contains(&greedy.mean_logprob) && greedy.least_logprob < greedy.mean_logprob,
+        "{greedy:?}"
+    );
+    let less_likely = candidates.iter().filter(|candidate| {
+        let likelihood = candidate.generation.likelihood;
+        likelihood.expect("it tells of each").mean_logprob < greedy.mean_logprob
+    });
+    assert!(
+        less_likely.count() * 2 > candidates.len(),
+        "{greedy:?} {candidates:#?}"
+    );
+}
+
+#[tokio::test]
+async fn a_prompt_that_nobody_asked_before_is_drawn_from_too_and_its_prefix_kept() {
+    let Some(bench) = Bench::find().await else {
+        return;
+    };
+    let generator = bench.generator();
+    let fresh = draw(&generator, &open_question(), sampling(2, 1)).await;
+    assert_eq!(drawn(&fresh), 2);
+    assert_eq!(fresh[0].generation.tokens.prompt_reused, 0);
+    assert_eq!(bench.state_files().len(), 1);
+    drop(generator);
+    let restarted = ask(&bench.generator(), &open_question()).await;
+    let tokens = restarted.tokens;
+    assert_eq!(tokens.prompt_reused, tokens.prompt_prefix);
+}
+
+#[tokio::test]
+async fn a_drawing_that_is_cancelled_gives_the_model_free_at_once() {
+    let Some(bench) = Bench::find().await else {
+        return;
+    };
+    let generator = bench.generator();
+    let talk = prompt(
+        "You are a storyteller.",
+        &schema("shops"),
+        "Write a long novel about a shop.\n",
+    );
+    let short = limits(3, Duration::from_secs(180));
+    let before = generator.generate(&talk, &short).await.expect("a reply");
+    let worker = generator.worker_id();
+    let impatient = limits(400, Duration::from_millis(800));
+    let late = generator.sample(&talk, &impatient, &sampling(8, 1)).await;
+    assert_eq!(
+        late.expect_err("it takes longer").code(),
+        Code::GeneratorTimeout
+    );
+    let cancelled = Instant::now();
+    let after = generator.generate(&talk, &short).await.expect("a reply");
+    assert!(
+        cancelled.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        cancelled.elapsed()
+    );
+    assert_eq!(generator.worker_id(), worker, "it was not killed");
+    assert_eq!(after.text, before.text);
+    assert_eq!(after.tokens.prompt_reused, after.tokens.prompt - 1);
+}
+
+#[tokio::test]
+async fn no_more_is_drawn_than_the_context_has_room_for() {
+    let Some(bench) = Bench::find().await else {
+        return;
+    };
+    let mut settings = bench.settings();
+    settings.context_tokens = 512;
+    // A step of a drawing is wider than this.
+    settings.batch_tokens = 4;
+    let generator = GgufGenerator::open(settings).expect("a model file");
+    let asked = question("shops", "How many shops are there?");
+    let limits = limits(150, Duration::from_secs(180));
+    let few = generator.sample(&asked, &limits, &sampling(8, 1)).await;
+    let few = few.expect("replies");
+    let room = (512 - few[0].generation.tokens.prompt) / 150;
+    assert!((1..8).contains(&room), "{room}");
+    assert_eq!(u64::from(drawn(&few)), room);
+
+    let long = prompt(SYSTEM, &schema("shops").repeat(9), "Question: How many?\n");
+    let error = generator.sample(&long, &limits, &sampling(8, 1)).await;
+    assert_eq!(
+        error.expect_err("not even one fits").code(),
+        Code::GeneratorFailed
+    );
+}
