@@ -6,6 +6,10 @@ use engine::ports::{AuditLog, PageRequest};
 
 use super::*;
 
+/// How many wait for a lock in this database; other tests have databases of their own on the same server.
+const WAITING: &str = "(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))";
+
 /// A writer as another replica would be: it has drawn an identifier and not committed.
 async fn slow_writer(database: &PostgresFixture) -> PgConnection {
     let mut raw = database.connect().await;
@@ -33,11 +37,7 @@ async fn entries_that_commit_out_of_order_are_in_one_block() {
         async move { store.seal(&sealing_key(), at(1)).await }
     });
     // The sealer stands in line for the lock that the slow writer shares.
-    until(
-        &mut raw,
-        "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)",
-    )
-    .await;
+    until(&mut raw, &format!("SELECT {WAITING} = 1")).await;
     execute(&mut slow, "COMMIT").await.unwrap();
     let seal = sealing.await.unwrap().unwrap().unwrap();
     assert_eq!((seal.first_row, seal.last_row, seal.row_count), (1, 2, 2));
@@ -66,20 +66,12 @@ async fn an_entry_drawn_while_the_sealer_waits_is_in_the_next_block() {
         let store = store.clone();
         async move { store.seal(&sealing_key(), at(1)).await }
     });
-    until(
-        &mut raw,
-        "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)",
-    )
-    .await;
+    until(&mut raw, &format!("SELECT {WAITING} = 1")).await;
     let late = tokio::spawn({
         let store = store.clone();
         async move { store.record(&entry("late")).await }
     });
-    until(
-        &mut raw,
-        "SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted",
-    )
-    .await;
+    until(&mut raw, &format!("SELECT {WAITING} = 2")).await;
     execute(&mut slow, "COMMIT").await.unwrap();
     let seal = sealing.await.unwrap().unwrap().unwrap();
     assert_eq!((seal.last_row, seal.row_count), (1, 1));
@@ -106,7 +98,8 @@ async fn a_writer_that_hangs_is_not_waited_for() {
     let mut raw = database.connect().await;
     until(
         &mut raw,
-        "SELECT NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory')",
+        "SELECT NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' \
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
     )
     .await;
     let seal = store.seal(&sealing_key(), at(2)).await.unwrap().unwrap();
