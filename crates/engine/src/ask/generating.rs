@@ -85,6 +85,10 @@ pub(super) async fn generate(
         others,
     } = choice;
     trace.sql = Some(chosen.guarded.text().to_owned());
+    if !chosen.is_first {
+        // It was drawn from the first prompt, whatever a repair was asked since.
+        trace.prompt_hash = first.hash();
+    }
     trace.signals.agreeing = agreeing;
     trace.signals.corrected = chosen.corrected;
     trace.signals.mean_logprob = chosen.likelihood.map(|one| one.mean_logprob);

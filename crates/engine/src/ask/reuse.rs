@@ -44,10 +44,11 @@ impl Reuse {
             prompt: PROMPT_VERSION,
             model: &ports.generator.identity().hash,
             options: &format!(
-                "{} {:?} {}",
+                "{} {:?} {} {:?}",
                 settings.send_values.as_str(),
                 settings.linking,
-                settings.max_repairs
+                settings.max_repairs,
+                settings.deciding
             ),
             today: relative.then(|| ports.clock.now().date_naive()),
             is_follow_up: asked.follow_up.is_some(),

@@ -214,6 +214,9 @@ fn nothing_is_drawn_where_that_is_switched_off() {
 fn a_drawn_statement_saves_a_question_whose_first_one_never_runs() {
     let model = Drawing::new("SELECT nothing FROM nowhere", SURE, &[(PAY, 1)]);
     let answer = answer_of(&model);
+    // The receipt names the prompt that it was drawn from, not that of the last repair.
+    let settled = answer_of(&Drawing::new(NAMES, SURE, &[]));
+    assert_eq!(answer.receipt.prompt_hash, settled.receipt.prompt_hash);
     assert_eq!(answer.sql, PAY);
     assert_eq!(answer.repairs, 2);
 }
