@@ -1,0 +1,34 @@
+import { startAssay, type Running } from './assay'
+import { ask, expect, lastTurn, people, signIn, test as shared } from './fixtures'
+
+// These stop the server, so each has one of its own.
+const test = shared.extend<{ server: Running }>({
+  server: async ({}, use) => {
+    const server = await startAssay()
+    await use(server)
+    await server.close()
+  },
+  home: async ({ server }, use) => use(server.url),
+})
+
+test('a server that is away is said so, and the question can be asked again', async ({ page, server }) => {
+  await signIn(page, people.admin)
+  await ask(page, 'How many customers do we have?')
+  await expect(lastTurn(page).getByText('872').first()).toBeVisible()
+  await server.kill()
+  await ask(page, 'Show the departments')
+  await expect(lastTurn(page).getByRole('alert')).toContainText('Assay cannot be reached.')
+  await server.start()
+  await lastTurn(page).getByRole('button', { name: 'Try again' }).click()
+  await expect(lastTurn(page).getByRole('table')).toContainText('Purchasing')
+})
+
+test('a server that goes away during a question is waited for, and what became of it is shown', async ({ page, server }) => {
+  await signIn(page, people.admin)
+  await ask(page, 'A slow question about customers')
+  await expect(lastTurn(page).getByRole('status')).toHaveText('Writing SQL')
+  await server.kill()
+  await expect(lastTurn(page).getByRole('status')).toHaveText('Connection lost, reconnecting')
+  await server.start()
+  await expect(lastTurn(page).getByRole('alert')).toContainText('interrupted', { timeout: 60_000 })
+})
