@@ -24,7 +24,7 @@ test('a return path to another host is not followed', async ({ page, home }) => 
 
 test('a question shows its states and partial SQL, then a sentence, a table and where it comes from', async ({ page }) => {
   await signIn(page, people.viewer)
-  await ask(page, 'Please take a moment and count the orders')
+  await ask(page, `Please take a moment and count the orders, ${Date.now()}`)
   const turn = lastTurn(page)
   await expect(turn.getByRole('status')).toHaveText('Writing SQL')
   await expect(turn.getByText('Understanding the question')).toBeVisible()
@@ -82,7 +82,7 @@ test('a question that cannot be answered says why, and can be edited', async ({ 
 
 test('a long question stops when it is told to', async ({ page }) => {
   await signIn(page, people.viewer)
-  await ask(page, 'A slow question about customers')
+  await ask(page, `A slow question about customers, ${Date.now()}`)
   await expect(lastTurn(page).getByRole('status')).toHaveText('Writing SQL')
   await page.getByRole('button', { name: 'Stop' }).click()
   await expect(lastTurn(page).getByText('Stopped. Nothing was answered.')).toBeVisible()
@@ -101,7 +101,7 @@ test('a rating is kept and the question is found in history', async ({ page }) =
   await expect(turn.getByLabel('Anything to add?')).toBeHidden()
   await page.getByRole('link', { name: 'History' }).click()
   await page.getByLabel('Search questions').fill('country, please')
-  await page.getByRole('link', { name: /Customers by country, please/ }).first().click()
+  await page.getByRole('main').getByRole('link', { name: /Customers by country, please/ }).first().click()
   await expect(page.getByRole('heading', { name: 'Customers by country, please' })).toBeVisible()
   await expect(page.getByRole('radio', { name: '4 stars' })).toBeChecked()
 })
@@ -111,7 +111,7 @@ test('a stored question runs again', async ({ page }) => {
   await ask(page, 'Show the departments')
   await expect(lastTurn(page).getByRole('table')).toBeVisible()
   await page.getByRole('link', { name: 'History' }).click()
-  await page.getByRole('link', { name: /Show the departments/ }).first().click()
+  await page.getByRole('main').getByRole('link', { name: /Show the departments/ }).first().click()
   await page.getByRole('button', { name: 'Run again' }).click()
   await expect(page.getByRole('table')).toContainText('Purchasing')
 })

@@ -24,12 +24,10 @@ function sqlFor(prompt: string): { sql: string; delay_ms: number } {
   return { sql: unknown, delay_ms: 0 }
 }
 
-/** The question is what stands last in the last message; what comes before it is schema and examples. */
+/** The question stands in a line of its own, the last such line of all messages: a repair only repeats the message before. */
 function questionOf(body: { messages?: { role: string; content: unknown }[] }): string {
-  const last = body.messages?.filter((message) => message.role === 'user').at(-1)
-  const text = typeof last?.content === 'string' ? last.content : JSON.stringify(last?.content ?? '')
-  const asked = text.lastIndexOf('Question:')
-  return asked >= 0 ? text.slice(asked) : text.slice(-600)
+  const said = (body.messages ?? []).filter(({ role }) => role === 'user').map(({ content }) => String(content))
+  return [...said.join('\n').matchAll(/^Question: (.*)$/gm)].at(-1)?.[1] ?? ''
 }
 
 export interface ScriptedModel {

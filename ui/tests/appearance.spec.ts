@@ -1,0 +1,124 @@
+// Every page in light, dark and on a phone: no serious accessibility violation, nothing that scrolls sideways, a picture to look at.
+
+import AxeBuilder from '@axe-core/playwright'
+import type { Page } from '@playwright/test'
+import { ask, expect, lastTurn, people, signIn, test } from './fixtures'
+
+const pages: Record<string, string> = {
+  history: '/history?everyone=true',
+  schema: '/schema',
+  'schema-table': '/schema/orders',
+  terms: '/terms',
+  'verified-queries': '/verified-queries',
+  workbench: '/workbench?sql=SELECT%20company_name%2C%20city%0AFROM%20customers%0AWHERE%20country%20%3D%20%27Germany%27%0AORDER%20BY%201',
+  account: '/account',
+  users: '/admin/users',
+  invitations: '/admin/invitations',
+  policies: '/admin/policies',
+  audit: '/admin/audit',
+  target: '/admin/target',
+  index: '/admin/index',
+  backups: '/admin/backups',
+  jobs: '/admin/jobs',
+  configuration: '/admin/configuration',
+  health: '/admin/health',
+  missing: '/nowhere',
+}
+const publicPages = ['sign-in', 'forgot-password', 'reset-password#token=x', 'accept-invitation#token=x']
+const phone = { width: 360, height: 740 }
+
+const looks = [
+  { name: 'light', colorScheme: 'light', viewport: { width: 1280, height: 860 } },
+  { name: 'dark', colorScheme: 'dark', viewport: { width: 1280, height: 860 } },
+  { name: 'phone', colorScheme: 'light', viewport: phone },
+] as const
+
+async function look(page: Page, name: string, look: string) {
+  await expect(page.getByText('Loading …')).toHaveCount(0)
+  await page.screenshot({ path: `test-results/${name}-${look}.png`, fullPage: true })
+  const { violations } = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']).analyze()
+  const grave = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')
+  expect.soft(grave.map(({ id, nodes }) => `${name}: ${id}: ${nodes.map((node) => node.html.slice(0, 160)).join(' | ')}`)).toEqual([])
+  const [wide, view] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth])
+  expect.soft(wide, `${name} scrolls sideways`).toBeLessThanOrEqual(view)
+}
+
+for (const { name, colorScheme, viewport } of looks) {
+  test.describe(name, () => {
+    test.use({ colorScheme, viewport })
+    test.setTimeout(180_000)
+
+    test('pages without signing in', async ({ page }) => {
+      for (const path of publicPages) {
+        await page.goto(`/${path}`)
+        await expect(page.getByRole('heading', { level: 1 })).toBeVisible()
+        await look(page, path.split('#')[0] ?? path, name)
+      }
+    })
+
+    test('asking', async ({ page }) => {
+      await signIn(page, people.admin)
+      await look(page, 'ask', name)
+      // Asked in new words each time: an answer from the cache would be there at once.
+      await ask(page, `Please take a moment and count the orders, ${Date.now()}`)
+      await expect(lastTurn(page).getByRole('status')).toHaveText('Writing SQL')
+      await look(page, 'progress', name)
+      await expect(lastTurn(page).getByText('12,000').first()).toBeVisible()
+      await ask(page, 'Revenue by month')
+      await expect(lastTurn(page).locator('svg.marks')).toBeVisible()
+      await look(page, 'answer', name)
+      for (const fold of ['How this was answered', 'SQL', 'Details and evidence']) {
+        await lastTurn(page).getByText(fold, { exact: true }).click()
+      }
+      await lastTurn(page).getByText('Export', { exact: true }).click()
+      await look(page, 'answer-open', name)
+      await ask(page, 'What will the weather be?')
+      await expect(lastTurn(page).getByRole('alert')).toBeVisible()
+      await look(page, 'refusal', name)
+    })
+
+    test('the other pages', async ({ page }) => {
+      await signIn(page, people.admin)
+      for (const [of, path] of Object.entries(pages)) {
+        await page.goto(path)
+        await expect(page.getByRole('heading', { level: 1 })).toBeVisible()
+        await look(page, of, name)
+      }
+    })
+  })
+}
+
+test('dark mode is chosen by hand and remembered', async ({ page }) => {
+  await signIn(page, people.viewer)
+  const paper = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor)
+  const light = await paper()
+  await page.getByRole('button', { name: 'Dark' }).click()
+  expect(await paper()).not.toBe(light)
+  await page.reload()
+  await expect(page.getByRole('button', { name: 'Dark' })).toHaveAttribute('aria-pressed', 'true')
+  expect(await paper()).not.toBe(light)
+})
+
+test('on a phone the menu opens, leads on and closes', async ({ page }) => {
+  await page.setViewportSize(phone)
+  await signIn(page, people.viewer)
+  await page.getByRole('button', { name: 'Open the menu' }).click()
+  await page.getByRole('dialog').getByRole('link', { name: 'History' }).click()
+  await expect(page.getByRole('heading', { name: 'History' })).toBeFocused()
+  await expect(page.getByRole('dialog')).toBeHidden()
+})
+
+test('everything needed for a question works by keyboard alone', async ({ page }) => {
+  await page.goto('/sign-in')
+  await page.getByLabel('E-mail').focus()
+  await page.keyboard.type(people.viewer.email)
+  await page.keyboard.press('Tab')
+  await page.keyboard.type(people.viewer.password)
+  await page.keyboard.press('Enter')
+  await expect(page.getByRole('heading', { name: 'What would you like to know?' })).toBeFocused()
+  await page.keyboard.press('Tab')
+  await expect(page.getByLabel('Your question')).toBeFocused()
+  await page.keyboard.type('How many customers do we have?')
+  await page.keyboard.press('Enter')
+  await expect(lastTurn(page).getByText('872').first()).toBeVisible()
+})
