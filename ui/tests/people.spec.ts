@@ -48,14 +48,14 @@ test('a viewer does not see the administration, and is refused the audit log by 
   await expect(page.getByRole('alert').first()).toContainText('role_too_low')
 })
 
-test('a person is invited into the team by an administrator, with a role', async ({ page }) => {
+test('an administrator creates a user with a role', async ({ page }) => {
   await signIn(page, people.admin)
   await page.goto('/admin/users')
   await page.getByRole('button', { name: 'New user' }).click()
   const dialog = page.getByRole('dialog')
   const email = `new-${Date.now()}@example.com`
   await dialog.getByLabel('E-mail').fill(email)
-  await dialog.getByLabel('Your name').fill('New Colleague')
+  await dialog.getByLabel('Name').fill('New Colleague')
   await dialog.getByLabel('Password').fill('a long enough phrase')
   await dialog.getByLabel('Role').selectOption('analyst')
   await dialog.getByRole('button', { name: 'New user' }).click()
@@ -66,6 +66,8 @@ test('an audit entry shows a proof that the browser checks', async ({ page }) =>
   await signIn(page, people.admin)
   await page.goto('/admin/audit')
   await page.getByLabel('Action').fill('backup_created')
+  await page.keyboard.press('Enter')
+  await expect(page.locator('summary').filter({ hasNotText: 'backup_created' })).toHaveCount(0)
   await page.locator('summary').filter({ hasText: 'backup_created' }).last().click()
   await page.getByRole('button', { name: /Show the proof/ }).click()
   await expect(page.getByText('Checked in this browser: the entry is part of the sealed block.')).toBeVisible()

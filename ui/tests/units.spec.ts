@@ -63,7 +63,7 @@ test.describe('SQL tokens', () => {
   })
 })
 
-test('a diagram places a table right of all it points at, survives circles and overlaps nothing', () => {
+test('a diagram places a table below all it points at, survives circles and overlaps nothing', () => {
   const table = (name: string, ...targets: string[]) => ({
     name,
     kind: 'table' as const,
@@ -78,9 +78,9 @@ test('a diagram places a table right of all it points at, survives circles and o
     expect(placed).toHaveLength(tables.length)
     expect(new Set(placed.map(({ x, y }) => `${x} ${y}`)).size).toBe(tables.length)
   }
-  const x = Object.fromEntries(layOut(all).tables.map((one) => [one.table.name, one.x]))
-  expect(x.orders).toBeGreaterThan(x.people ?? 0)
-  expect(x.lines).toBeGreaterThan(x.orders ?? 0)
+  const y = Object.fromEntries(layOut(all).tables.map((one) => [one.table.name, one.y]))
+  expect(y.orders).toBeGreaterThan(y.people ?? 0)
+  expect(y.lines).toBeGreaterThan(y.orders ?? 0)
 })
 
 test('an audit proof that was changed anywhere is not believed', async () => {

@@ -65,7 +65,8 @@ export class Asking {
     try {
       await remove(`/questions/${this.query_id}`)
     } catch (error) {
-      if (this.isWorking) this.#fail(error)
+      // 404: it ended in this very moment, and the stream tells how.
+      if (this.isWorking && asProblem(error).status !== 404) this.#fail(error)
     } finally {
       this.isStopping = false
     }

@@ -1,5 +1,6 @@
 // Numbers, dates and cell values in words that people read.
 
+import { strings } from './strings'
 import type { Cell, ResultColumn } from './types'
 
 const locale = navigator.language
@@ -28,7 +29,7 @@ export function ago(value: string): string {
   for (const [unit, size] of units) {
     if (Math.abs(seconds) >= size) return relative.format(Math.round(seconds / size), unit)
   }
-  return relative.format(0, 'second')
+  return strings.justNow
 }
 
 export function duration(ms: number): string {

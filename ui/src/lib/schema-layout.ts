@@ -1,4 +1,5 @@
-// Places tables in columns by what they refer to: a table stands right of all tables it points at.
+// Places tables in rows by what they refer to: a table stands below all tables it points at. A join that passes a row gets a
+// place of its own in it, so that no line runs behind a table.
 
 import type { CatalogTable } from './types'
 
@@ -23,114 +24,148 @@ export interface Diagram {
   joins: PlacedJoin[]
 }
 
-export const box = { width: 190, height: 50 }
-const gap = { x: 96, y: 22 }
-const margin = 16
+export const box = { width: 192, height: 50 }
+const lane_width = 14
+const gap = { x: 26, y: 54 }
+const margin = 18
+
+/** What takes up room in a row: a table, or a join on its way through. */
+interface Stop {
+  table?: CatalogTable
+  x: number
+  row: number
+  neighbours: Stop[]
+}
+
+interface Way {
+  key: CatalogTable['foreign_keys'][number]
+  from: CatalogTable
+  stops: Stop[]
+}
 
 export function layOut(all: CatalogTable[]): Diagram {
   const byName = new Map(all.map((table) => [table.name, table]))
   const joined = new Set<string>()
   for (const table of all) {
-    for (const key of table.foreign_keys) {
-      if (!byName.has(key.table)) continue
-      joined.add(table.name).add(key.table)
-    }
+    for (const key of table.foreign_keys) if (byName.has(key.table)) joined.add(table.name).add(key.table)
   }
-  const layers: CatalogTable[][] = []
+  const rows: Stop[][] = []
+  const stops = new Map<string, Stop>()
+  const put = (row: number, table?: CatalogTable): Stop => {
+    const stop: Stop = { table, x: 0, row, neighbours: [] }
+    while (rows.length <= row) rows.push([])
+    rows[row]?.push(stop)
+    return stop
+  }
   for (const table of all) {
-    if (joined.has(table.name)) (layers[levelOf(table, byName, new Set())] ??= []).push(table)
+    if (joined.has(table.name)) stops.set(table.name, put(rowOf(table, byName, new Set()), table))
   }
-  for (let at = 0; at < layers.length; at++) layers[at] ??= []
-  orderLayers(layers)
+  const ways = all.flatMap((table) => waysOf(table, stops, put))
+  order(rows)
 
-  const tallest = Math.max(1, ...layers.map((layer) => layer.length))
-  const places = new Map<string, PlacedTable>()
-  for (const [column, layer] of layers.entries()) {
-    const above = ((tallest - layer.length) * (box.height + gap.y)) / 2
-    for (const [row, table] of layer.entries()) {
-      const x = margin + column * (box.width + gap.x)
-      places.set(table.name, { table, x, y: margin + above + row * (box.height + gap.y) })
+  const width = Math.max(box.width, ...rows.map(widthOf))
+  for (const row of rows) {
+    let x = margin + (width - widthOf(row)) / 2
+    for (const stop of row) {
+      const room = stop.table ? box.width : lane_width
+      stop.x = x + room / 2
+      x += room + gap.x
     }
   }
-  const columns = Math.max(layers.length, 1)
+  const top = (row: number) => margin + row * (box.height + gap.y)
+  const tables = [...stops.values()].map((stop) => ({ table: stop.table as CatalogTable, x: stop.x - box.width / 2, y: top(stop.row) }))
+
+  // Tables without a join stand below all others, as many in a line as there is room for.
   const rest = all.filter((table) => !joined.has(table.name))
-  const below = layers.length ? margin + tallest * (box.height + gap.y) + gap.y : margin
+  const inLine = Math.max(1, Math.floor((width + gap.x) / (box.width + gap.x)))
   for (const [at, table] of rest.entries()) {
-    const x = margin + (at % columns) * (box.width + gap.x)
-    places.set(table.name, { table, x, y: below + Math.floor(at / columns) * (box.height + gap.y) })
+    const line = Math.floor(at / inLine)
+    tables.push({ table, x: margin + (at % inLine) * (box.width + gap.x), y: top(rows.length) + line * (box.height + gap.x) })
   }
-  const tables = [...places.values()]
   return {
-    width: margin * 2 + columns * box.width + (columns - 1) * gap.x + 40,
-    height: Math.max(...tables.map((one) => one.y), 0) + box.height + margin,
+    width: width + margin * 2 + 24,
+    height: Math.max(0, ...tables.map((one) => one.y)) + box.height + margin,
     tables,
-    joins: all.flatMap((table) => joinsOf(table, places)),
+    joins: ways.map((way) => drawn(way, top)),
   }
 }
 
-function levelOf(table: CatalogTable, byName: Map<string, CatalogTable>, seen: Set<string>): number {
-  if (seen.has(table.name)) return 0
-  seen.add(table.name)
-  let level = 0
+const widthOf = (row: Stop[]) =>
+  row.reduce((sum, stop) => sum + (stop.table ? box.width : lane_width), 0) + Math.max(0, row.length - 1) * gap.x
+
+function rowOf(table: CatalogTable, byName: Map<string, CatalogTable>, seen: Set<string>): number {
+  let row = 0
+  const path = new Set(seen).add(table.name)
   for (const key of table.foreign_keys) {
     const target = byName.get(key.table)
-    if (target && target !== table && !seen.has(target.name)) level = Math.max(level, 1 + levelOf(target, byName, new Set(seen)))
+    if (target && !path.has(target.name)) row = Math.max(row, 1 + rowOf(target, byName, path))
   }
-  return level
+  return row
 }
 
-/** Fewer crossings: each table moves to the middle of what it is joined with, a few times back and forth. */
-function orderLayers(layers: CatalogTable[][]) {
-  const rank = new Map<string, number>()
-  const remember = () => {
-    for (const layer of layers) {
-      for (const [row, table] of layer.entries()) rank.set(table.name, (row + 0.5) / layer.length)
-    }
-  }
-  const neighbours = new Map<string, string[]>()
-  for (const table of layers.flat()) {
-    for (const key of table.foreign_keys) {
-      if (key.table === table.name) continue
-      neighbours.set(table.name, [...(neighbours.get(table.name) ?? []), key.table])
-      neighbours.set(key.table, [...(neighbours.get(key.table) ?? []), table.name])
-    }
-  }
-  for (let sweep = 0; sweep < 6; sweep++) {
-    remember()
-    const order = sweep % 2 ? layers.toReversed() : layers
-    for (const layer of order) {
-      const wish = (table: CatalogTable) => {
-        const known = (neighbours.get(table.name) ?? []).map((name) => rank.get(name) ?? 0.5)
-        return known.length ? known.reduce((sum, one) => sum + one, 0) / known.length : 0.5
-      }
-      const wishes = new Map(layer.map((table) => [table.name, wish(table)]))
-      layer.sort((one, other) => (wishes.get(one.name) ?? 0) - (wishes.get(other.name) ?? 0))
-      for (const [row, table] of layer.entries()) rank.set(table.name, (row + 0.5) / layer.length)
-    }
-  }
-}
-
-function joinsOf(table: CatalogTable, places: Map<string, PlacedTable>): PlacedJoin[] {
-  const joins: PlacedJoin[] = []
+function waysOf(table: CatalogTable, stops: Map<string, Stop>, put: (row: number) => Stop): Way[] {
+  const ways: Way[] = []
+  const from = stops.get(table.name)
   for (const key of table.foreign_keys) {
-    const from = places.get(table.name)
-    const to = places.get(key.table)
+    const to = stops.get(key.table)
     if (!from || !to) continue
-    const label = key.columns.map((column, at) => `${table.name}.${column} → ${key.table}.${key.referenced[at] ?? ''}`).join(', ')
-    const start_y = from.y + box.height / 2
-    const end_y = to.y + box.height / 2
-    const right = to.x + box.width
-    let path: string
-    if (from === to) {
-      path = `M${right} ${start_y - 10}c30 -6 30 26 0 20`
-    } else if (right <= from.x) {
-      const bend = Math.max(40, (from.x - right) / 2)
-      path = `M${from.x} ${start_y}C${from.x - bend} ${start_y} ${right + bend} ${end_y} ${right} ${end_y}`
-    } else {
-      const far = Math.max(from.x, to.x) + box.width + 36
-      path = `M${from.x + box.width} ${start_y}C${far} ${start_y} ${far} ${end_y} ${right} ${end_y}`
+    const way = [to]
+    for (let row = to.row + 1; row < from.row; row++) way.push(put(row))
+    way.push(from)
+    for (const [at, stop] of way.entries()) {
+      const next = way[at + 1]
+      if (!next || next === stop) continue
+      stop.neighbours.push(next)
+      next.neighbours.push(stop)
     }
-    joins.push({ from: table.name, to: key.table, label, path, isInferred: key.inferred })
+    ways.push({ key, from: table, stops: way })
   }
-  return joins
+  return ways
+}
+
+/** Fewer crossings: each stop moves to the middle of what it is joined with, a few times up and down. */
+function order(rows: Stop[][]) {
+  const rank = new Map<Stop, number>()
+  const remember = (row: Stop[]) => row.forEach((stop, at) => rank.set(stop, (at + 0.5) / row.length))
+  rows.forEach(remember)
+  for (let sweep = 0; sweep < 8; sweep++) {
+    for (const row of sweep % 2 ? rows.toReversed() : rows) {
+      const wish = new Map(
+        row.map((stop) => {
+          const known = stop.neighbours.map((one) => rank.get(one) ?? 0.5)
+          return [stop, known.length ? known.reduce((sum, one) => sum + one, 0) / known.length : (rank.get(stop) ?? 0.5)]
+        }),
+      )
+      row.sort((one, other) => (wish.get(one) ?? 0) - (wish.get(other) ?? 0))
+      remember(row)
+    }
+  }
+}
+
+function drawn({ key, from, stops }: Way, top: (row: number) => number): PlacedJoin {
+  const label = key.columns.map((column, at) => `${from.name}.${column} → ${key.table}.${key.referenced[at] ?? ''}`).join(', ')
+  const [first, ...others] = stops as [Stop, ...Stop[]]
+  const last = others.at(-1) ?? first
+  let path: string
+  if (first === last) {
+    const right = first.x + box.width / 2
+    path = `M${right} ${top(first.row) + 15}c28 -4 28 24 0 20`
+  } else if (last.row <= first.row) {
+    // Part of a circle of references: around the side.
+    const side = Math.max(first.x, last.x) + box.width / 2 + 24
+    const [start, end] = [top(last.row) + box.height / 2, top(first.row) + box.height / 2]
+    path = `M${last.x + box.width / 2} ${start}C${side} ${start} ${side} ${end} ${first.x + box.width / 2} ${end}`
+  } else {
+    path = `M${first.x} ${top(first.row) + box.height}`
+    let [x, y] = [first.x, top(first.row) + box.height]
+    for (const stop of others) {
+      const next = top(stop.row)
+      const middle = (y + next) / 2
+      path += `C${x} ${middle} ${stop.x} ${middle} ${stop.x} ${next}`
+      if (!stop.table) path += `V${next + box.height}`
+      x = stop.x
+      y = next + box.height
+    }
+  }
+  return { from: from.name, to: key.table, label, path, isInferred: key.inferred }
 }

@@ -4,6 +4,7 @@ const plural = (count: number, one: string, many: string) => (count === 1 ? one 
 
 export const strings = {
   product: 'Assay',
+  justNow: 'just now',
   roles: { viewer: 'Viewer', analyst: 'Analyst', admin: 'Administrator' },
   actions: {
     cancel: 'Cancel', close: 'Close', copied: 'Copied', delete: 'Delete', edit: 'Edit', failed: 'Not copied',
@@ -30,7 +31,7 @@ export const strings = {
   fields: {
     email: 'E-mail', password: 'Password', newPassword: 'New password',
     passwordRule: 'At least 12 characters. A few words that only you would put together are best.',
-    fullName: 'Your name',
+    fullName: 'Your name', name: 'Name',
   },
   signIn: {
     title: 'Sign in',
@@ -57,7 +58,7 @@ export const strings = {
   missing: { title: 'Nothing here', lead: 'There is no page at this address.', home: 'Ask a question' },
   ask: {
     welcome: 'What would you like to know?', inputLabel: 'Your question', placeholder: 'Ask about your data …',
-    followUpPlaceholder: 'Ask a follow-up, or something new …',
+    followUpPlaceholder: 'Ask a follow-up …',
     keys: 'Enter asks, Shift + Enter begins a new line',
     left: (left: number) => (left < 0 ? `${-left} characters too many` : `${left} characters left`),
     send: 'Ask', stop: 'Stop', stopped: 'Stopped. Nothing was answered.', editAndAsk: 'Edit the question',
@@ -101,7 +102,7 @@ export const strings = {
     origins: { generated: 'Fresh answer', verified_query: 'Verified query', semantic_cache: 'Asked before, run again' },
     confidence: (level: string, share: string) => `${level} confidence, ${share}`,
     levels: { high: 'High', medium: 'Medium', low: 'Low' },
-    asOf: (ago: string) => `Data as of ${ago}`,
+    asOf: (moment: string) => `Data as of ${moment}`,
     how: 'How this was answered', details: 'Details and evidence', assumptions: 'What was assumed',
     assumptionsHint: 'Choose one to ask differently.',
     changeAssumption: (text: string) => `Change: ${text}`,
@@ -274,7 +275,7 @@ export const strings = {
     none: 'Nothing is hidden from anyone.',
   },
   audit: {
-    seals: 'Seals', sealState: 'Seal state',
+    filter: 'Filter', seals: 'Seals', sealState: 'Seal state',
     lastSeal: (number: string, moment: string) => `Seal ${number}, ${moment}`,
     noSeal: 'Nothing is sealed yet.',
     unsealed: (count: string) => `${count} not sealed yet`,

@@ -33,7 +33,7 @@ export class Thread {
     this.isLoading = true
     this.problem = undefined
     try {
-      const found = await get<Conversation & { turns: Listing<QueryRecord> }>(`/conversations/${id}?limit=100`)
+      const found = await get<Conversation & { turns: Listing<QueryRecord> }>(`/conversations/${id}?limit=500`)
       this.title = found.title ?? ''
       this.turns = found.turns.items.toReversed().map((record) => ({ key: `stored-${record.id}`, record }))
     } catch (error) {
