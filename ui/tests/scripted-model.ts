@@ -27,7 +27,7 @@ function sqlFor(prompt: string): { sql: string; delay_ms: number } {
 /** The question stands in a line of its own, the last such line of all messages: a repair only repeats the message before. */
 function questionOf(body: { messages?: { role: string; content: unknown }[] }): string {
   const said = (body.messages ?? []).filter(({ role }) => role === 'user').map(({ content }) => String(content))
-  return [...said.join('\n').matchAll(/^Question: (.*)$/gm)].at(-1)?.[1] ?? ''
+  return [...said.join('\n').matchAll(/^(?:Question|Follow-up question): (.*)$/gm)].at(-1)?.[1] ?? ''
 }
 
 export interface ScriptedModel {

