@@ -10,6 +10,9 @@ interface Played {
   url: string
   /** Whether the connection breaks before the answer is complete. */
   isCut: boolean
+  /** What the stream brings instead of an answer. */
+  refusal?: unknown
+  asked: string[]
   /** Last-Event-ID of each reconnection. */
   resumed: string[]
   deleted: string[]
@@ -47,7 +50,7 @@ const user = { id: 1, email: 'a@example.com', full_name: 'A', role: 'analyst', i
 
 const test = shared.extend<{ played: Played }>({
   played: async ({}, use) => {
-    const played: Played = { url: '', isCut: true, resumed: [], deleted: [] }
+    const played: Played = { url: '', isCut: true, asked: [], resumed: [], deleted: [] }
     const json = (response: ServerResponse, body: unknown, status = 200) => {
       response.writeHead(status, { 'content-type': status < 400 ? 'application/json' : 'application/problem+json' })
       response.end(JSON.stringify(body))
@@ -60,6 +63,9 @@ const test = shared.extend<{ played: Played }>({
       if (path.endsWith('/questions')) {
         response.writeHead(200, { 'content-type': 'text/event-stream' })
         open = response
+        let body = ''
+        request.on('data', (part) => (body += part)).on('end', () => played.asked.push(JSON.parse(body).question))
+        if (played.refusal) return response.end(written(0, 2) + `id: 3\nevent: refused\ndata: ${JSON.stringify(played.refusal)}\n\n`)
         if (!played.isCut) return response.write(written(0, 4))
         // In the middle of a rows event, as a network does it.
         const text = written(0, 6) + written(6, 7).slice(0, 40)
@@ -123,4 +129,17 @@ test('stopping deletes the question and shows that it stopped', async ({ page, p
   await page.getByRole('button', { name: 'Stop' }).click()
   await expect(lastTurn(page).getByText('Stopped. Nothing was answered.')).toBeVisible()
   expect(played.deleted).toEqual(['/api/v1/questions/7'])
+})
+
+test('a question that may mean two things is asked back, and a choice asks it anew', async ({ page, played }) => {
+  played.refusal = {
+    title: 'The question can be read in two ways.', code: 'ambiguous_question', detail: 'sales may be counted or summed', status: 422, request_id: 'r-1',
+    choices: [{ reading: 'The number of sales.', sql: 'SELECT count(*) FROM s' }, { reading: 'The sum of sales.', sql: 'SELECT sum(x) FROM s' }],
+  }
+  await page.goto('/')
+  await ask(page, 'Sales?')
+  await expect(lastTurn(page).getByRole('alert')).toContainText('sales may be counted or summed')
+  await lastTurn(page).getByRole('button', { name: 'The sum of sales.' }).click()
+  await expect(page.locator('.turns > li')).toHaveCount(2)
+  expect(played.asked).toEqual(['Sales?', 'Sales? (I mean: The sum of sales)'])
 })

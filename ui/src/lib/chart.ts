@@ -3,6 +3,7 @@
 import { expressionInterpreter } from 'vega-interpreter'
 import { parse, View, type Loader } from 'vega'
 import { compile, type TopLevelSpec } from 'vega-lite'
+import { strings } from './strings'
 import type { Cell } from './types'
 
 export interface Drawing {
@@ -12,7 +13,7 @@ export interface Drawing {
 }
 
 // Specifications come from the server and need no file, image or link; whatever asks for one is refused.
-const refuse = () => Promise.reject(new Error('charts load nothing'))
+const refuse = () => Promise.reject(new Error(strings.chart.loadsNothing))
 const loader = { load: refuse, sanitize: refuse, http: refuse, file: refuse, options: {} } as unknown as Loader
 
 export async function draw(
@@ -45,7 +46,7 @@ export async function draw(
     png: async () => {
       const canvas = (await view.toCanvas(2)) as unknown as HTMLCanvasElement
       return new Promise((resolve, reject) =>
-        canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error('the picture could not be made')))),
+        canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error(strings.chart.noPicture)))),
       )
     },
     remove: () => view.finalize(),

@@ -75,6 +75,7 @@ export const strings = {
   chart: {
     label: 'Chart', kinds: 'Kind of chart', tableOnly: 'Table only', drawing: 'Drawing the chart',
     saveSvg: 'Save the chart as SVG', savePng: 'Save the chart as PNG',
+    noPicture: 'the picture could not be made', loadsNothing: 'charts load nothing',
     fileName: (query_id: number, type: string) => `assay-${query_id}.${type}`,
     description: (kind: string, sentence: string) => `${kind} chart. ${sentence} The table below has all values.`,
     truncated: (rows: string) => `The result was cut off: the chart shows the first ${rows} rows only.`,
