@@ -7,13 +7,24 @@ use llama_cpp_2::vocab::LlamaVocab;
 use super::choosing::Chosen;
 use super::protocol::{Reply, WireTokens};
 
+/// The longest run of tokens whose repetition is looked for.
+const LONGEST_CYCLE: usize = 32;
+
+/// A reply is given up once its end is the same tokens over and over, this many times and this many tokens at least. No
+/// statement needs that, and a model that began it goes on until its tokens are spent.
+const CYCLES: usize = 4;
+const REPEATED_TOKENS: usize = 48;
+
 /// A reply that may still grow.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     max_tokens: u32,
     bytes: Vec<u8>,
+    tokens: Vec<i32>,
     generated: u32,
     is_complete: bool,
+    /// It only repeats itself.
+    is_stuck: bool,
     sum_of_logprobs: f64,
     least_logprob: f64,
 }
@@ -26,9 +37,10 @@ impl Draft {
         }
     }
 
-    /// Says whether another token is wanted: it has neither ended by itself nor all the tokens that it may have.
+    /// Says whether another token is wanted: it has neither ended by itself nor all the tokens that it may have, and does
+    /// not only repeat itself.
     pub(super) fn is_open(&self) -> bool {
-        !self.is_complete && self.generated < self.max_tokens
+        !self.is_complete && !self.is_stuck && self.generated < self.max_tokens
     }
 
     /// Returns the tokens of its text.
@@ -43,6 +55,8 @@ impl Draft {
             self.is_complete = true;
         } else {
             self.add(&vocab.token_to_piece(token, false, None), chosen.logprob);
+            self.tokens.push(chosen.id);
+            self.is_stuck = repeats_itself(&self.tokens);
         }
     }
 
@@ -75,6 +89,18 @@ impl Draft {
         };
         likelihood.mean_logprob.is_finite().then_some(likelihood)
     }
+}
+
+/// Says whether tokens end in the same ones over and over.
+fn repeats_itself(tokens: &[i32]) -> bool {
+    (1..=LONGEST_CYCLE).any(|cycle| {
+        let repeated = (cycle * CYCLES).max(REPEATED_TOKENS);
+        tokens
+            .len()
+            .checked_sub(repeated)
+            .map(|start| &tokens[start..])
+            .is_some_and(|end| end[cycle..] == end[..repeated - cycle])
+    })
 }
 
 /// Says whether a code fence was opened and closed: nothing after it is of use, and every token costs time.
@@ -124,6 +150,21 @@ mod tests {
         assert_eq!(likelihood.least_logprob, -2.0);
         draft.add(b"a", f64::NAN);
         assert_eq!(draft.likelihood(), None);
+    }
+
+    #[test]
+    fn what_only_repeats_itself_is_given_up() {
+        let check = |tokens: Vec<i32>, expected| assert_eq!(repeats_itself(&tokens), expected);
+        let cycle = |length: i32, tokens: i32| (0..tokens).map(move |place| place % length);
+        check(vec![7; 47], false);
+        check(vec![7; 48], true);
+        check(cycle(32, 127).collect(), false);
+        check(cycle(32, 128).collect(), true);
+        check(cycle(33, 400).collect(), false);
+        check((0..20).chain(cycle(5, 48)).collect(), true);
+        // A list that goes on is no repetition, however long.
+        check((0..400).flat_map(|number| [1, number, 2]).collect(), false);
+        check(cycle(5, 48).chain([9]).collect(), false);
     }
 
     #[test]
