@@ -2,6 +2,13 @@
 # Assay in a small image: the program, PostgreSQL's client programs for backups, and nothing that compiles.
 # The client programs must be at least as new as the server, here and in compose.yaml: both are version 17.
 
+FROM node:24-trixie-slim AS ui
+WORKDIR /src/ui
+COPY ui/package.json ui/package-lock.json ui/.npmrc ./
+RUN npm ci --no-audit --no-fund
+COPY ui .
+RUN npm run build
+
 FROM rust:1.95-trixie AS build
 # Whatever version the distribution has today is the one with its security fixes.
 # hadolint ignore=DL3008
@@ -10,6 +17,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
+COPY --from=ui /src/ui/dist ui/dist
 # The image runs on machines that are not known here, so no instruction sets beyond AVX2 (docs/adr/0006).
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \

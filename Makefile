@@ -3,36 +3,42 @@
 #   make test                              every test, with services of its own (scripts/services)
 #   make check                             what must hold before a commit
 #   make build                             target/release/assay
+#   make ui                                the web UI, which every target builds that needs it
 #   make bench                             speed, in one table
 #   make api-check                         the HTTP interface tried with requests made from its description
 #   make eval [EVAL_DIR=...]               execution accuracy with the local model, beside the bare prompt
-.PHONY: demo test check build bench eval model setup audit api-check test-long clean
+.PHONY: demo test check build bench eval model setup audit api-check test-long clean ui
 
 ASSAY := target/release/assay
 EVAL_DIR ?= $(wildcard ../shared/eval/dev)
 ARGS ?=
 
-build: setup
+build: setup ui
 	@cargo build --release --package server
 
 # The model is fetched while cargo builds; then it is joined and checked.
-model: setup
+model: setup ui
 	@scripts/setup model
 	@scripts/prefetch-model & cargo build --release --package server; built=$$?; wait; exit $$built
 	@$(ASSAY) model pull
+
+# The web UI, which is embedded in the program.
+ui:
+	@scripts/ui build
 
 demo: model
 	@$(ASSAY) demo $(ARGS)
 
 # Every crate is built at once: one set of features, one build of llama.cpp.
-test: setup
+test: setup ui
 	@scripts/setup model
 	@scripts/setup test
 	@scripts/prefetch-model & cargo test --release --workspace --no-run; built=$$?; wait; exit $$built
 	@$(ASSAY) model pull
 	@REQUIRE_SERVICES=1 scripts/services run cargo test --release --workspace
+	@scripts/ui test $(ASSAY)
 
-check: setup
+check: setup ui
 	@scripts/check
 
 # The throwaway PostgreSQL syncs to disk here, as one in production does.

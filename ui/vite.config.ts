@@ -1,10 +1,29 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { svelte } from '@sveltejs/vite-plugin-svelte'
-import { defineConfig } from 'vite'
+import { defineConfig, type Plugin } from 'vite'
 
 const server = process.env.ASSAY_URL ?? 'http://127.0.0.1:8000'
 
+/** Puts a packed copy beside each text, so that the server need not pack what never changes. */
+function packed(): Plugin {
+  return {
+    name: 'packed',
+    apply: 'build',
+    closeBundle() {
+      for (const entry of readdirSync('dist', { recursive: true, withFileTypes: true })) {
+        const path = join(entry.parentPath, entry.name)
+        if (entry.isFile() && /\.(js|css|html|svg)$/.test(path)) {
+          writeFileSync(`${path}.gz`, gzipSync(readFileSync(path), { level: 9 }))
+        }
+      }
+    },
+  }
+}
+
 export default defineConfig({
-  plugins: [svelte()],
+  plugins: [svelte(), packed()],
   build: {
     target: 'es2022',
     outDir: 'dist',

@@ -8,6 +8,7 @@ mod evidence;
 mod following;
 mod generating;
 mod knowledge;
+mod nothing;
 mod reuse;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::confidence::Signals;
 use crate::conversation::{FollowUp, Turn};
 use crate::error::{Code, Error, Kind};
 use crate::guard::{GuardedSql, guard};
+use crate::history::AnsweredQuery;
 use crate::known::{KnownTerms, KnownVerified};
 use crate::policy::{Role, VisibleSchema};
 use crate::ports::{
@@ -34,6 +36,7 @@ use crate::question::{Choice, Origin, Outcome, Question, Refusal, Timings, UsedQ
 use crate::result::ResultSet;
 use crate::retrieval::Degradation;
 use crate::semantic_cache::Place;
+use crate::triage::NoRows;
 use crate::verified_queries::exact_match;
 pub use deciding::{Deciding, Thresholds};
 use evidence::evidence;
@@ -156,6 +159,7 @@ pub async fn ask_in(
     let started = Instant::now();
     let begun = begin(ports, settings, actor, conversation_id, Ok(question)).await?;
     let id = begun.id;
+    progress.begun(id);
     let mut trace = Trace {
         conversation_id,
         ..Trace::default()
@@ -172,7 +176,11 @@ pub async fn ask_in(
         follow_up: None,
         progress,
     };
-    let work = answer(&asked, &mut trace, &mut reuse);
+    let work = async {
+        let found = answer(&asked, &mut trace, &mut reuse).await?;
+        trace.no_rows = nothing::why(&found, settings, progress).await;
+        Ok(found)
+    };
     let result = Abortable::new(work, cancel)
         .await
         .unwrap_or_else(|_| Err(cancelled()));
@@ -203,27 +211,58 @@ pub async fn run_sql(
     sql: &GeneratedSql,
     cancel: AbortRegistration,
 ) -> Result<Outcome, Error> {
+    let may_run = match actor.role {
+        Role::Viewer => Err(Error::new(
+            Code::RoleTooLow,
+            "running SQL of one's own takes the role analyst",
+        )),
+        Role::Analyst | Role::Admin => Ok(()),
+    };
+    run_recorded(ports, settings, actor, sql, may_run, cancel).await
+}
+
+/// Runs the SQL of a question of the actor's own again, on the data as they are now and as far as they may still see them.
+///
+/// # Errors
+///
+/// Whatever broke. Refusals are [`Outcome::Refused`].
+pub async fn run_again(
+    ports: &AskPorts,
+    settings: &AskSettings,
+    actor: &Actor,
+    query: &AnsweredQuery,
+    cancel: AbortRegistration,
+) -> Result<Outcome, Error> {
+    let sql = GeneratedSql::new(query.sql.as_str());
+    run_recorded(ports, settings, actor, &sql, Ok(()), cancel).await
+}
+
+async fn run_recorded(
+    ports: &AskPorts,
+    settings: &AskSettings,
+    actor: &Actor,
+    sql: &GeneratedSql,
+    may_run: Result<(), Error>,
+    cancel: AbortRegistration,
+) -> Result<Outcome, Error> {
     let started = Instant::now();
     let Begun { id, situation, .. } = begin(ports, settings, actor, None, Err(sql)).await?;
     let mut trace = Trace::default();
     let work = async {
-        if actor.role < Role::Analyst {
-            return Err(Error::new(
-                Code::RoleTooLow,
-                "running SQL of one's own takes the role analyst",
-            ));
-        }
+        may_run?;
         let Sight { target, visible } = look(ports, &situation, &mut trace).await?;
         trace.sql = Some(sql.as_str().to_owned());
         let clock = Instant::now();
         let guarded = guard(sql, &visible);
         trace.timings.guard += ms(clock);
         let (guarded, rows) = run(&*target, settings, guarded?, &(), &mut trace).await?;
-        Ok(Found {
+        let found = Found {
             guarded,
             rows,
             target,
-        })
+        };
+        trace.no_rows = nothing::why(&found, settings, &()).await;
+        Ok(found)
     };
     let result = Abortable::new(work, cancel)
         .await
@@ -279,6 +318,7 @@ struct Trace {
     findings: Vec<Finding>,
     corrections: Vec<String>,
     choices: Vec<Choice>,
+    no_rows: Option<NoRows>,
 }
 
 /// What was found, before it is committed.
@@ -478,6 +518,7 @@ async fn run(
     trace: &mut Trace,
 ) -> Result<(GuardedSql, ResultSet), Error> {
     trace.sql = Some(guarded.text().to_owned());
+    progress.sql(guarded.text());
     progress.step(Step::Running);
     let clock = Instant::now();
     let rows = target.query(&guarded, &settings.query).await;

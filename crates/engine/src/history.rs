@@ -92,6 +92,43 @@ pub async fn one(ports: &Ports, actor: &Actor, id: i64) -> Result<QueryRecord, E
     Ok(query)
 }
 
+/// A question that was answered, by whom it was asked.
+#[derive(Debug, Clone)]
+pub struct AnsweredQuery {
+    /// Its identifier.
+    pub id: i64,
+    /// As it was asked; `None` for SQL of one's own.
+    pub question: Option<String>,
+    /// The SQL that answered it.
+    pub sql: String,
+}
+
+/// Returns a question of the actor's own that was answered.
+///
+/// # Errors
+///
+/// [`Code::QueryNotFound`] if the actor asked no such question, [`Code::Conflict`] if it has no answer.
+pub async fn answered(ports: &Ports, actor: &Actor, id: i64) -> Result<AnsweredQuery, Error> {
+    let query = one(ports, actor, id).await?;
+    if query.user_id != actor.user_id {
+        return Err(Error::new(
+            Code::QueryNotFound,
+            format!("you have asked no question {id}"),
+        ));
+    }
+    match (query.status, query.sql) {
+        (QueryStatus::Success, Some(sql)) => Ok(AnsweredQuery {
+            id,
+            question: query.question,
+            sql,
+        }),
+        _ => Err(Error::new(
+            Code::Conflict,
+            format!("query {id} has no answer"),
+        )),
+    }
+}
+
 fn entry(
     ports: &Ports,
     actor: &Actor,

@@ -27,7 +27,7 @@ use crate::known::Known;
 use crate::policy::VisibleSchema;
 use crate::prompt::Prompt;
 use crate::question::Provenance;
-use crate::result::ResultSet;
+use crate::result::{ResultColumn, ResultSet, Value};
 use crate::schema::Schema;
 
 /// The world, as the engine sees it.
@@ -90,6 +90,12 @@ pub trait Random: Send + Sync {
 pub trait Progress: Send + Sync {
     /// A question enters this step.
     fn step(&self, step: Step);
+
+    /// The question is recorded under this identifier; before its first step.
+    fn begun(&self, _query_id: i64) {}
+
+    /// SQL as it is about to run.
+    fn sql(&self, _sql: &str) {}
 }
 
 /// The steps of a question that a person may watch.
@@ -152,6 +158,18 @@ pub trait TargetGeneration: Send + Sync {
     /// [`crate::Code::ResultTooLarge`], [`crate::Code::SqlTooComplex`].
     async fn query(&self, sql: &GuardedSql, limits: &QueryLimits) -> Result<ResultSet, Error>;
 
+    /// Runs one guarded statement and hands its rows over one by one, holding none. Dropping the future stops it.
+    ///
+    /// # Errors
+    ///
+    /// As [`TargetGeneration::query`]; [`crate::Code::Internal`] if `sink` fails.
+    async fn each_row(
+        &self,
+        sql: &GuardedSql,
+        limits: &QueryLimits,
+        sink: Box<dyn RowSink>,
+    ) -> Result<RowsTaken, Error>;
+
     /// Returns the stored values that a question mentions, at most `limit`, in columns of `visible` only: what is hidden
     /// is neither returned nor counted. Without an index it says so; it never waits for one.
     ///
@@ -173,6 +191,29 @@ pub trait TargetGeneration: Send + Sync {
     /// As [`TargetGeneration::query`], but for the size of the result.
     async fn explain(&self, sql: &GuardedSql, limits: &QueryLimits)
     -> Result<Vec<PlanStep>, Error>;
+}
+
+/// Takes the rows of a statement one by one while it runs.
+pub trait RowSink: Send {
+    /// The statement runs; its columns have these names.
+    fn begin(&mut self, columns: &[String]) -> std::io::Result<()>;
+
+    /// The next row, as long as the columns.
+    fn row(&mut self, values: &[Value]) -> std::io::Result<()>;
+
+    /// There are no more rows.
+    fn end(&mut self) -> std::io::Result<()>;
+}
+
+/// What was handed over.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RowsTaken {
+    /// The columns, with types taken from all values.
+    pub columns: Vec<ResultColumn>,
+    /// How many rows.
+    pub rows: u64,
+    /// There were more than the cap.
+    pub truncated: bool,
 }
 
 /// One step of a plan, as the database tells it, with the steps that it is made of.

@@ -3,12 +3,14 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::chart::Chart;
 use crate::confidence::Signals;
 use crate::error::{Code, Error};
 use crate::ports::{ModelIdentity, StoredValue, TokenCounts};
 use crate::reading::Reading;
 use crate::result::{ResultColumn, Value};
 use crate::retrieval::Degradation;
+use crate::triage::NoRows;
 
 /// The longest question in characters.
 pub const MAX_QUESTION_CHARS: usize = 2_000;
@@ -166,6 +168,10 @@ pub struct Answer {
     pub truncated: bool,
     /// The result in a sentence whose every number is in the rows.
     pub sentence: String,
+    /// A chart of the rows; null where a table is better.
+    pub chart: Option<Chart>,
+    /// Why no row matches, if none does; null also where that could not be told quickly.
+    pub no_rows: Option<NoRows>,
     /// The tables and views that the SQL reads.
     pub tables: Vec<String>,
     /// What the SQL does, in words, with what it takes for granted.

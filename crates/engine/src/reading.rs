@@ -71,6 +71,11 @@ pub fn read(sql: &GuardedSql) -> Reading {
     }
 }
 
+/// Returns a condition over these sources in words.
+pub(crate) fn condition(condition: &Expr<'_>, from: Option<&FromClause<'_>>) -> String {
+    Reader::default().expr(condition, &Names::of(from))
+}
+
 /// Collects assumptions of the outermost statement; those of statements within it are told inside its own.
 #[derive(Default)]
 struct Reader {
@@ -528,4 +533,4 @@ fn words(name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

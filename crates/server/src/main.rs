@@ -4,6 +4,7 @@ mod accounts;
 mod cli;
 mod config;
 mod demo_company;
+mod export;
 mod http;
 mod keys;
 mod mailer;

@@ -21,7 +21,7 @@ use engine::ports::{
     Allowance, AskPorts, Backups, Clock, Generator, Ports, Random, SystemStore, ValueIndexState,
     VectorStore,
 };
-use engine::ports::{TargetDatabase, TargetGeneration};
+use engine::ports::{QueryLimits, TargetDatabase, TargetGeneration};
 use engine::verified_queries::ReverifyWork;
 use engine::{Code, Error};
 use stores::chroma::{ChromaSettings, ChromaToken, ChromaVectors};
@@ -80,6 +80,8 @@ pub struct App {
     pub ports: Ports,
     /// How questions are answered.
     pub ask: AskSettings,
+    /// Bounds on the statement of an export.
+    pub export: QueryLimits,
     /// How accounts behave.
     pub accounts: AccountSettings,
     /// The golden copy behind the target port; `None` when there is no target.
@@ -209,8 +211,10 @@ pub fn app(
                 candidates: settings.llm.candidates,
                 ..Deciding::default()
             },
+            thresholds: settings.llm.thresholds,
             ..AskSettings::default()
         },
+        export: settings.export,
         accounts: settings.auth.accounts.clone(),
         golden_copy,
         questions: settings.questions,

@@ -13,20 +13,26 @@ use crate::result::{ResultSet, Value};
 /// How an answer is decided on; each part can be left out, to measure what it is worth.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Deciding {
+    /// What the guard refuses is corrected where the correction is certain, before the model is asked again.
+    pub mends: bool,
     /// Statements are looked over for what is suspicious, and corrected where that is certain.
     pub checks: bool,
     /// Statements drawn when the first one leaves a doubt; 0 is none.
     pub candidates: u32,
+    /// They are drawn for every question, whether the first one leaves a doubt or not.
+    pub always: bool,
     /// How far drawn statements stray from the likeliest; 0 is not at all.
     pub temperature: f32,
 }
 
 impl Default for Deciding {
-    /// All of it.
+    /// All of it, drawing only on a doubt.
     fn default() -> Self {
         Self {
+            mends: true,
             checks: true,
             candidates: 4,
+            always: false,
             temperature: 0.7,
         }
     }

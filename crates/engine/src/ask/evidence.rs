@@ -1,6 +1,7 @@
 //! What an answer carries besides its rows: where each of its parts comes from.
 
 use super::{Found, Trace};
+use crate::chart::chart;
 use crate::confidence::{Fit, Signals};
 use crate::ports::ModelIdentity;
 use crate::question::{Answer, Receipt};
@@ -40,6 +41,8 @@ pub(super) fn evidence(query_id: i64, question: &str, trace: &Trace, found: Foun
         understood_as: trace.understood_as.clone(),
         sql: guarded.text().to_owned(),
         sentence: words::sentence(&rows),
+        chart: chart(&rows),
+        no_rows: trace.no_rows.clone(),
         tables: guarded.tables().to_vec(),
         reading: reading::read(&guarded),
         confidence,

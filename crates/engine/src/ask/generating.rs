@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::deciding::{Choice, Contender, Deciding, choose};
 use super::evidence::signals;
-use super::{AskSettings, Asked, Found, PromptStyle, Sight, Trace, ms, run};
+use super::{AskSettings, Asked, Found, Sight, Trace, ms, run};
 use crate::checks::{self, Evidence, Finding};
 use crate::confidence::Fit;
 use crate::conversation::FollowUp;
@@ -57,7 +57,9 @@ pub(super) async fn generate(
         Err(error) if error.code() == Code::CannotBeAnswered => fault = Some(error),
         Err(error) => return Err(error),
     }
-    let is_settled = trace.repairs == 0 && contenders.first().is_some_and(Contender::is_settled);
+    let is_settled = !settings.deciding.always
+        && trace.repairs == 0
+        && contenders.first().is_some_and(Contender::is_settled);
     if !is_settled && settings.deciding.candidates > 0 {
         match drawn(asked, &sight, first, trace).await {
             Ok(more) => contenders.extend(more),
@@ -267,9 +269,10 @@ async fn try_sql(
     let Sight { target, visible } = sight;
     progress.step(Step::Checking);
     let clock = Instant::now();
-    let guarded = match settings.style {
-        PromptStyle::Standard => guard_mended(sql, visible),
-        PromptStyle::Plain => guard(sql, visible),
+    let guarded = if settings.deciding.mends {
+        guard_mended(sql, visible)
+    } else {
+        guard(sql, visible)
     };
     trace.timings.guard += ms(clock);
     let mut guarded = guarded?;

@@ -313,6 +313,14 @@ impl TargetGeneration for People {
             truncated: false,
         })
     }
+    async fn each_row(
+        &self,
+        _: &GuardedSql,
+        _: &QueryLimits,
+        _: Box<dyn RowSink>,
+    ) -> Result<RowsTaken, Error> {
+        Err(down())
+    }
     async fn find_values(
         &self,
         _: &str,

@@ -8,7 +8,7 @@ use crate::result::{ResultSet, Value};
 const MIN_PART: usize = 3;
 
 /// Says whether there is no answer in the rows: none, or one of an aggregate over none.
-pub(super) fn is_nothing(rows: &ResultSet) -> bool {
+pub(crate) fn is_nothing(rows: &ResultSet) -> bool {
     match &rows.rows[..] {
         [] => true,
         [row] => row

@@ -26,6 +26,11 @@ fn table(name: &str, columns: &[&str]) -> Table {
 }
 
 fn reading(sql: &str) -> Reading {
+    read(&guarded(sql))
+}
+
+/// Guards a statement over a small shop.
+pub(crate) fn guarded(sql: &str) -> GuardedSql {
     let schema = Schema {
         tables: vec![
             table("Customers", &["CustomerID", "city", "name"]),
@@ -36,7 +41,7 @@ fn reading(sql: &str) -> Reading {
         ],
     };
     let visible = Arc::new(VisibleSchema::new(&schema, &Visibility::everything()));
-    read(&guard(&GeneratedSql::new(sql), &visible).expect("it may run"))
+    guard(&GeneratedSql::new(sql), &visible).expect("it may run")
 }
 
 fn check(sql: &str, expected: &str) {

@@ -55,12 +55,12 @@ pub struct Args {
     /// Start over even if OUT holds answers
     #[arg(long, requires = "json")]
     pub fresh: bool,
-    /// Ask in these ways one after the other, and compare each with the next: product, checked, linked,
+    /// Ask in these ways one after the other, and compare each with the next: drawn, product, checked, linked, mended,
     /// prompt, plain; or alone, where questions follow others
     #[arg(long, value_enum, value_delimiter = ',', default_value = "product")]
     pub arms: Vec<Arm>,
-    /// Keep the model's replies here and do not ask for them again: for work on what comes after the model. Seconds mean
-    /// nothing then
+    /// Keep the model's replies here and do not ask for them again: for work on what comes after the model. A kept reply
+    /// counts the seconds that it took when it was given
     #[arg(long, value_name = "FILE")]
     pub replies: Option<PathBuf>,
     /// Fit the confidence to the answers, and write the fit to this file
@@ -71,21 +71,25 @@ pub struct Args {
     pub report: Option<PathBuf>,
 }
 
-/// A way of answering. From [`Arm::Product`] on each has what the one below it has and one technique more.
+/// A way of answering. From [`Arm::Drawn`] on each has what the one below it has and one technique more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Arm {
     /// As a user is answered, but no question leans on the one before.
     Alone,
+    /// Several statements are drawn for every question.
+    Drawn,
     /// As a user is answered: several statements are drawn where the first leaves a doubt.
     Product,
     /// One statement, looked over for what is suspicious and corrected where that is certain.
     Checked,
     /// One statement, with what is looked up for the question: values, examples, what is near in meaning.
     Linked,
-    /// One statement from the product's prompt, with its certain corrections and repairs.
+    /// One statement from the product's prompt; what cannot run is corrected where that is certain, else written again.
+    Mended,
+    /// One statement from the product's prompt, as the model wrote it.
     Prompt,
-    /// The bare prompt, no repair: the baseline.
+    /// One statement from the bare prompt: the baseline.
     Plain,
 }
 
@@ -94,9 +98,11 @@ impl Arm {
     pub fn as_str(self) -> &'static str {
         match self {
             Arm::Alone => "alone",
+            Arm::Drawn => "drawn",
             Arm::Product => "product",
             Arm::Checked => "checked",
             Arm::Linked => "linked",
+            Arm::Mended => "mended",
             Arm::Prompt => "prompt",
             Arm::Plain => "plain",
         }
@@ -166,8 +172,11 @@ pub struct Prediction {
 /// Runs the command: answers as `assay ask` does, and keeps the questions in memory only.
 pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
     let mut generator = wire::generator(&settings.llm)?;
+    let mut kept = None;
     if let Some(file) = &args.replies {
-        generator = Arc::new(KeptReplies::open(file, generator)?);
+        let replies = Arc::new(KeptReplies::open(file, generator)?);
+        generator = replies.clone();
+        kept = Some(replies);
     }
     let app = wire::app(settings, wire::store_in_memory()?, generator, None)?;
     let (user_id, _) = accounts::ensure_admin(&app.ports, &settings.auth).await?;
@@ -182,6 +191,7 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
             open,
             app.ask.clone(),
             actor.clone(),
+            kept.clone(),
         );
         Arc::new(predictor) as Arc<dyn Predictor>
     };

@@ -96,6 +96,9 @@ pub fn answer(answer: &Answer) {
         ));
     }
     say(&format!("\n{}", answer.sentence));
+    if let Some(no_rows) = &answer.no_rows {
+        say(&format!("Why: {}.", clean(&no_rows.text)));
+    }
     say(&format!("Read as: {}", clean(&answer.reading.sentence)));
     for correction in &answer.corrections {
         say(&format!("Corrected: {}", clean(correction)));

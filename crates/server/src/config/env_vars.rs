@@ -146,6 +146,33 @@ pub struct EnvVars {
     #[arg(long, env = "LLM_CANDIDATES", global = true, hide_short_help = true)]
     pub llm_candidates: Option<String>,
 
+    /// Percent of confidence below which a viewer is asked back instead of answered, 0 to 100; 0 answers whatever runs.
+    #[arg(
+        long,
+        env = "MIN_CONFIDENCE_VIEWER",
+        global = true,
+        hide_short_help = true
+    )]
+    pub min_confidence_viewer: Option<String>,
+
+    /// The same for analysts.
+    #[arg(
+        long,
+        env = "MIN_CONFIDENCE_ANALYST",
+        global = true,
+        hide_short_help = true
+    )]
+    pub min_confidence_analyst: Option<String>,
+
+    /// The same for administrators.
+    #[arg(
+        long,
+        env = "MIN_CONFIDENCE_ADMIN",
+        global = true,
+        hide_short_help = true
+    )]
+    pub min_confidence_admin: Option<String>,
+
     /// Threads of the local model; one for each physical core.
     #[arg(long, env = "LLM_THREADS", global = true, hide_short_help = true)]
     pub llm_threads: Option<String>,
@@ -383,6 +410,19 @@ pub struct EnvVars {
     /// Rows that one answer may have; 10000.
     #[arg(long, env = "QUERY_MAX_ROWS", global = true, hide_short_help = true)]
     pub query_max_rows: Option<String>,
+
+    /// Rows that an export may have; 1000000.
+    #[arg(long, env = "EXPORT_MAX_ROWS", global = true, hide_short_help = true)]
+    pub export_max_rows: Option<String>,
+
+    /// Seconds that the statement of an export may take; 300.
+    #[arg(
+        long,
+        env = "EXPORT_TIMEOUT_SECONDS",
+        global = true,
+        hide_short_help = true
+    )]
+    pub export_timeout_seconds: Option<String>,
 
     /// Seconds that one generation may take, waiting included; 300.
     #[arg(

@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use engine::ask::Thresholds;
 use engine::ports::{Allowance, GenerationLimits, QueryLimits, Sampling};
 use engine::prompt::SendValues;
 use stores::redis::RedisSettings;
@@ -77,6 +78,8 @@ pub struct Settings {
     pub questions: Option<Allowance>,
     /// Bounds on one statement.
     pub query: QueryLimits,
+    /// Bounds on the statement of an export.
+    pub export: QueryLimits,
     /// Bounds on one generation.
     pub generation: GenerationLimits,
 }
@@ -103,6 +106,8 @@ pub struct LlmSettings {
     pub send_values: SendValues,
     /// Statements drawn when the first one leaves a doubt.
     pub candidates: u32,
+    /// How sure an answer must be.
+    pub thresholds: Thresholds,
 }
 
 /// Which language model.
@@ -211,6 +216,23 @@ impl Settings {
                 .unwrap_or(usize::MAX),
                 ..QueryLimits::default()
             },
+            export: QueryLimits {
+                timeout: Duration::from_secs(faults.number(
+                    "EXPORT_TIMEOUT_SECONDS",
+                    vars.export_timeout_seconds.as_ref(),
+                    300,
+                    1..=86_400,
+                )),
+                max_rows: usize::try_from(faults.number(
+                    "EXPORT_MAX_ROWS",
+                    vars.export_max_rows.as_ref(),
+                    1_000_000,
+                    1..=1_000_000_000,
+                ))
+                .unwrap_or(usize::MAX),
+                // Rows are written one by one; the disk is the bound.
+                max_bytes: usize::MAX,
+            },
             generation: GenerationLimits {
                 timeout: Duration::from_secs(faults.number(
                     "GENERATION_TIMEOUT_SECONDS",
@@ -302,6 +324,21 @@ fn llm(vars: &EnvVars, faults: &mut Faults) -> LlmSettings {
             4,
             0..=u64::from(Sampling::COUNT_AT_MOST),
         ) as u32,
+        thresholds: thresholds(vars, faults),
+    }
+}
+
+fn thresholds(vars: &EnvVars, faults: &mut Faults) -> Thresholds {
+    let mut share = |variable, percent: Option<&String>| {
+        faults.number(variable, percent, 0, 0..=100) as f64 / 100.0
+    };
+    Thresholds {
+        viewer: share("MIN_CONFIDENCE_VIEWER", vars.min_confidence_viewer.as_ref()),
+        analyst: share(
+            "MIN_CONFIDENCE_ANALYST",
+            vars.min_confidence_analyst.as_ref(),
+        ),
+        admin: share("MIN_CONFIDENCE_ADMIN", vars.min_confidence_admin.as_ref()),
     }
 }
 

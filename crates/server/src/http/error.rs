@@ -63,6 +63,36 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// Returns the document of this failure, and logs it.
+    pub fn into_problem(self, request_id: String) -> Problem {
+        let error = &self.error;
+        log(error);
+        // The request's span, where there is one.
+        tracing::Span::current().record("error.type", error.code().as_str());
+        Problem {
+            kind: format!("urn:assay:problem:{}", error.code()),
+            title: error.code().meaning().to_owned(),
+            status: status_of(error.code()).as_u16(),
+            detail: error.message().to_owned(),
+            code: error.code().as_str().to_owned(),
+            hint: error.hint().map(str::to_owned),
+            request_id,
+            query_id: self.query_id,
+            sql: self.sql,
+            choices: self.choices,
+        }
+    }
+
+    /// Names the question that failed.
+    pub fn of_query(self, query_id: Option<i64>) -> Self {
+        Self {
+            query_id: self.query_id.or(query_id),
+            ..self
+        }
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self {
@@ -117,22 +147,8 @@ pub async fn as_problem(request: Request, next: Next) -> Response {
     let Some(failure) = response.extensions_mut().remove::<Failure>() else {
         return response;
     };
-    log(&failure.error);
-    // The request's span, where there is one.
-    tracing::Span::current().record("error.type", failure.error.code().as_str());
-    let error = &failure.error;
-    let problem = Problem {
-        kind: format!("urn:assay:problem:{}", error.code()),
-        title: error.code().meaning().to_owned(),
-        status: response.status().as_u16(),
-        detail: error.message().to_owned(),
-        code: error.code().as_str().to_owned(),
-        hint: error.hint().map(str::to_owned),
-        request_id,
-        query_id: failure.query_id,
-        sql: failure.sql,
-        choices: failure.choices,
-    };
+    let wait = failure.error.retry_after();
+    let problem = failure.into_problem(request_id);
     let (mut parts, _) = response.into_parts();
     let body = Json(problem).into_response().into_body();
     parts.headers.insert(
@@ -140,7 +156,7 @@ pub async fn as_problem(request: Request, next: Next) -> Response {
         HeaderValue::from_static("application/problem+json"),
     );
     parts.headers.remove(header::CONTENT_LENGTH);
-    if let Some(wait) = error.retry_after() {
+    if let Some(wait) = wait {
         // Whole seconds, rounded up: who comes at that time is let in.
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         parts.headers.insert(header::RETRY_AFTER, seconds.into());

@@ -6,11 +6,13 @@ mod cookies;
 mod documentation;
 mod error;
 mod extract;
+mod live;
 pub mod metrics;
 mod openapi;
 mod paging;
 mod routes;
 mod site;
+mod ui;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Request};
 use engine::ontology::MAX_YAML_BYTES;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -33,10 +36,14 @@ use crate::keys::Keys;
 use crate::telemetry;
 use crate::wire::App;
 
+use live::LiveQuestions;
 use site::Site;
 
 /// The largest body accepted, in bytes; a question is far smaller.
 const MAX_BODY_BYTES: usize = 64 << 10;
+
+/// A statement has a connection to the copy while it runs, and there are two at least.
+const EXPORTS_AT_ONCE: usize = 1;
 
 /// Where the description of the interface is.
 const DESCRIPTION: &str = "/api/v1/openapi.json";
@@ -55,6 +62,10 @@ pub struct State {
     pub keys: Keys,
     /// What was counted.
     pub metrics: PrometheusHandle,
+    /// What is being answered.
+    live: Arc<LiveQuestions>,
+    /// Exports that may run at once: as few as leave room for questions.
+    exports: Semaphore,
 }
 
 impl State {
@@ -72,6 +83,8 @@ impl State {
             site,
             keys,
             metrics,
+            live: Arc::default(),
+            exports: Semaphore::new(EXPORTS_AT_ONCE),
         })
     }
 }
@@ -91,7 +104,7 @@ pub fn router(state: Arc<State>) -> Router {
     router
         .route(DESCRIPTION, axum::routing::get(|| async move { axum::Json(api) }))
         .merge(documentation::pages(DESCRIPTION))
-        .fallback(error::not_found)
+        .fallback(ui::file_or_page)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(axum::middleware::from_fn(error::as_problem))
@@ -138,6 +151,9 @@ fn api() -> OpenApiRouter<Arc<State>> {
         .routes(routes!(routes::api_keys::list, routes::api_keys::create))
         .routes(routes!(routes::api_keys::revoke))
         .routes(routes!(routes::questions::ask_question))
+        .routes(routes!(routes::questions::stop_question))
+        .routes(routes!(routes::questions::question_events))
+        .routes(routes!(routes::suggestions::suggestions))
         .routes(routes!(
             routes::conversations::list,
             routes::conversations::create
@@ -149,6 +165,8 @@ fn api() -> OpenApiRouter<Arc<State>> {
         ))
         .routes(routes!(routes::queries::list))
         .routes(routes!(routes::queries::one))
+        .routes(routes!(routes::queries::run_again))
+        .routes(routes!(routes::queries::result))
         .routes(routes!(routes::feedback::rate, routes::feedback::of_query))
         .routes(routes!(routes::feedback::everyones))
         .routes(routes!(routes::sql::execute))

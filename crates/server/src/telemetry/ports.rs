@@ -360,6 +360,15 @@ impl TargetGeneration for Traced<dyn TargetGeneration> {
         observed(span!("target.query"), self.0.query(sql, limits)).await
     }
 
+    async fn each_row(
+        &self,
+        sql: &GuardedSql,
+        limits: &QueryLimits,
+        sink: Box<dyn RowSink>,
+    ) -> Result<RowsTaken, Error> {
+        observed(span!("target.each_row"), self.0.each_row(sql, limits, sink)).await
+    }
+
     async fn explain(
         &self,
         sql: &GuardedSql,

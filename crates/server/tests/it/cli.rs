@@ -68,6 +68,63 @@ fn an_answer_is_drawn_for_people() {
 }
 
 #[test]
+fn an_answer_without_rows_says_why() {
+    let check = |sql: &str, reason: &str, text: &str| {
+        let fixture = Fixture::new();
+        let (model, original) = (ScriptedModel::always(sql), fixture.original_path());
+        let args = [
+            "ask",
+            "--db",
+            &original,
+            "--json",
+            "Which customers are meant?",
+        ];
+        let answer = fixture.run_with(&model, &args).expect_code(0).json();
+        assert_eq!(answer["no_rows"]["reason"], reason, "{answer}");
+        assert_eq!(answer["no_rows"]["text"], text);
+    };
+    check(
+        "SELECT name FROM customers WHERE country = 'Norway' AND id > 1",
+        "never_true",
+        "no row has country is 'Norway'",
+    );
+    check(
+        "SELECT count(*) FROM customers WHERE country = 'Germany' AND name = 'Grace'",
+        "never_together",
+        "some rows have each, none has all of country is 'Germany' and name is 'Grace'",
+    );
+    check(
+        "SELECT c.name FROM customers c JOIN orders o ON o.customer_id = c.id + 10",
+        "no_partners",
+        "no rows of customers and orders belong together",
+    );
+}
+
+#[test]
+fn who_is_not_sure_enough_asks_back() {
+    let fixture = Fixture::new();
+    let model = ScriptedModel::always("SELECT name FROM customers WHERE id = 1");
+    let original = fixture.original_path();
+    let ask = |percent: &str| {
+        let mut command = fixture.assay();
+        model.configure(&mut command);
+        command.args(["ask", "--db", &original, "--json", "Who is customer 1?"]);
+        command.env("MIN_CONFIDENCE_ADMIN", percent);
+        Ran::of(command.output().unwrap())
+    };
+    let refused = ask("100").expect_code(1).json();
+    assert_eq!(refused["status"], "refused");
+    assert_eq!(refused["error"]["code"], "too_uncertain", "{refused}");
+    assert_eq!(ask("1").expect_code(0).json()["rows"][0][0], "Ada");
+    assert!(
+        ask("101")
+            .expect_code(1)
+            .stderr()
+            .contains("MIN_CONFIDENCE_ADMIN")
+    );
+}
+
+#[test]
 fn a_fault_is_told_to_the_model_and_mended() {
     let fixture = Fixture::new();
     let model = ScriptedModel::replying(&[

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use engine::Error;
 use engine::policy::{VisibleSchema, quote_identifier};
-use engine::ports::{PlanStep, QueryLimits};
+use engine::ports::{PlanStep, QueryLimits, RowSink, RowsTaken};
 use engine::result::ResultSet;
 use engine::schema::TableKind;
 use rusqlite::config::DbConfig;
@@ -129,10 +129,22 @@ impl FencedConnection {
     ) -> Result<ResultSet, Error> {
         self.ask(text, visible, limits, watch, |mut asked| {
             asked.check.authorizer.run();
-            rows::collect(&mut asked.statement, limits).map_err(|failure| match failure {
-                rows::Failure::TooManyBytes => Fault::TooManyBytes,
-                rows::Failure::Sqlite(error) => Fault::Sqlite(error),
-            })
+            Ok(rows::collect(&mut asked.statement, limits)?)
+        })
+    }
+
+    /// Runs a statement as [`FencedConnection::query`] does, and hands its rows over instead of collecting them.
+    pub(super) fn each_row(
+        &mut self,
+        text: &str,
+        visible: &Arc<VisibleSchema>,
+        limits: &QueryLimits,
+        watch: &Arc<Watch>,
+        sink: &mut dyn RowSink,
+    ) -> Result<RowsTaken, Error> {
+        self.ask(text, visible, limits, watch, |mut asked| {
+            asked.check.authorizer.run();
+            Ok(rows::hand_over(&mut asked.statement, limits, sink)?)
         })
     }
 

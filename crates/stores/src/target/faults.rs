@@ -12,7 +12,7 @@ use rusqlite::ErrorCode;
 
 use super::authorizer::Denial;
 use super::watch::{Stopped, Watch};
-use super::{echo, words};
+use super::{echo, rows, words};
 
 /// Why a statement gave no rows.
 #[derive(Debug)]
@@ -27,11 +27,22 @@ pub(super) enum Fault {
     TooDeep,
     TooManyCalls,
     TooManyBytes,
+    Sink(std::io::Error),
 }
 
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
         Fault::Sqlite(error)
+    }
+}
+
+impl From<rows::Failure> for Fault {
+    fn from(failure: rows::Failure) -> Self {
+        match failure {
+            rows::Failure::TooManyBytes => Fault::TooManyBytes,
+            rows::Failure::Sqlite(error) => Fault::Sqlite(error),
+            rows::Failure::Sink(error) => Fault::Sink(error),
+        }
     }
 }
 
@@ -102,6 +113,9 @@ pub(super) fn to_error(fault: Fault, asked: &Asked<'_>) -> Error {
             format!("the result is larger than {} bytes", limits.max_bytes),
         )
         .with_hint("ask for fewer rows or columns"),
+        Fault::Sink(error) => {
+            Error::new(Code::Internal, "the rows could not be written").with_cause(error)
+        }
         Fault::Sqlite(error) => of_sqlite(error, asked),
     }
 }

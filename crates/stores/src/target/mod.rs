@@ -27,7 +27,9 @@ use std::time::Instant;
 use async_trait::async_trait;
 use engine::guard::GuardedSql;
 use engine::policy::VisibleSchema;
-use engine::ports::{FoundValues, PlanStep, QueryLimits, TargetGeneration, ValueIndexState};
+use engine::ports::{
+    FoundValues, PlanStep, QueryLimits, RowSink, RowsTaken, TargetGeneration, ValueIndexState,
+};
 use engine::question::Provenance;
 use engine::result::ResultSet;
 use engine::schema::Schema;
@@ -139,6 +141,19 @@ impl TargetGeneration for SqliteGeneration {
     async fn query(&self, sql: &GuardedSql, limits: &QueryLimits) -> Result<ResultSet, Error> {
         self.run(sql.text().to_owned(), sql.visible().clone(), *limits)
             .await
+    }
+
+    async fn each_row(
+        &self,
+        sql: &GuardedSql,
+        limits: &QueryLimits,
+        mut sink: Box<dyn RowSink>,
+    ) -> Result<RowsTaken, Error> {
+        let (text, visible, limits) = (sql.text().to_owned(), sql.visible().clone(), *limits);
+        let job = move |connection: &mut FencedConnection, watch: &Arc<Watch>| {
+            connection.each_row(&text, &visible, &limits, watch, &mut *sink)
+        };
+        self.work(limits, job).await
     }
 
     async fn find_values(

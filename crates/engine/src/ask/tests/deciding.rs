@@ -99,6 +99,14 @@ impl TargetGeneration for Echo {
         rows.rows = vec![vec![Value::Text(sql.text().to_lowercase())]];
         Ok(rows)
     }
+    async fn each_row(
+        &self,
+        _: &GuardedSql,
+        _: &QueryLimits,
+        _: Box<dyn RowSink>,
+    ) -> Result<RowsTaken, Error> {
+        Err(down())
+    }
     async fn find_values(
         &self,
         question: &str,

@@ -19,6 +19,7 @@ use futures::future::{AbortHandle, BoxFuture};
 use serde_json::json;
 use tokio::sync::Mutex;
 
+use super::replies::KeptReplies;
 use super::{Arm, Prediction, Predictor, PredictorSettings, Previous};
 
 /// Opens a database file as a target, golden copy and all.
@@ -34,13 +35,14 @@ pub struct EnginePredictor {
     open: OpenTarget,
     settings: AskSettings,
     actor: Actor,
+    kept: Option<Arc<KeptReplies>>,
     /// The database of the question before, kept open because most questions are about it.
     opened: Mutex<Option<(PathBuf, Arc<dyn TargetDatabase>)>>,
 }
 
 impl EnginePredictor {
     /// Makes a predictor. `ports.target` is not used: each question has its own database, opened by `open`.
-    /// An arm leaves out what it has not, whatever `settings` say.
+    /// An arm leaves out what it has not, whatever `settings` say. `kept` is the model of `ports`, if it keeps replies.
     pub fn new(
         arm: Arm,
         ports: AskPorts,
@@ -48,6 +50,7 @@ impl EnginePredictor {
         open: OpenTarget,
         settings: AskSettings,
         actor: Actor,
+        kept: Option<Arc<KeptReplies>>,
     ) -> Self {
         // Each answer is the model's own.
         let settings = AskSettings {
@@ -59,6 +62,7 @@ impl EnginePredictor {
         if arm == Arm::Alone {
             settings.follow_ups = false;
         }
+        settings.deciding.always = arm == Arm::Drawn;
         if without(Arm::Product) {
             settings.deciding.candidates = 0;
         }
@@ -72,9 +76,12 @@ impl EnginePredictor {
                 examples: false,
             };
         }
+        if without(Arm::Mended) {
+            settings.deciding.mends = false;
+            settings.max_repairs = 0;
+        }
         if without(Arm::Prompt) {
             settings.style = PromptStyle::Plain;
-            settings.max_repairs = 0;
         }
         Self {
             arm,
@@ -83,6 +90,7 @@ impl EnginePredictor {
             open,
             settings,
             actor,
+            kept,
             opened: Mutex::new(None),
         }
     }
@@ -210,6 +218,28 @@ impl Predictor for EnginePredictor {
         previous: Option<Previous<'_>>,
     ) -> Prediction {
         let started = Instant::now();
+        let kept_before = self.kept_seconds();
+        let mut prediction = self.prediction(database, question, previous, started).await;
+        let kept = self.kept_seconds() - kept_before;
+        prediction.seconds += kept;
+        prediction.generate_seconds += kept;
+        prediction
+    }
+}
+
+impl EnginePredictor {
+    /// Returns the seconds of replies that were kept and not waited for.
+    fn kept_seconds(&self) -> f64 {
+        self.kept.as_ref().map_or(0.0, |kept| kept.seconds())
+    }
+
+    async fn prediction(
+        &self,
+        database: &Path,
+        question: &str,
+        previous: Option<Previous<'_>>,
+        started: Instant,
+    ) -> Prediction {
         match self.outcome(database, question, previous).await {
             Ok(Outcome::Answered(answer)) => {
                 let answer = *answer;

@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use engine::Error;
@@ -22,7 +23,9 @@ use super::in_file;
 pub struct KeptReplies {
     path: PathBuf,
     model: Arc<dyn Generator>,
-    kept: Mutex<(HashMap<String, Vec<Reply>>, File)>,
+    kept: Mutex<(HashMap<String, Line>, File)>,
+    /// Seconds that the replies took which were found here.
+    seconds: Mutex<f64>,
 }
 
 /// One line of the file.
@@ -30,6 +33,8 @@ pub struct KeptReplies {
 struct Line {
     key: String,
     replies: Vec<Reply>,
+    /// What the model took for them.
+    seconds: f64,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -52,8 +57,8 @@ impl KeptReplies {
         if path.exists() {
             let text = std::fs::read_to_string(path).map_err(in_file(path))?;
             for line in text.lines() {
-                let Line { key, replies } = serde_json::from_str(line).map_err(in_file(path))?;
-                kept.insert(key, replies);
+                let line: Line = serde_json::from_str(line).map_err(in_file(path))?;
+                kept.insert(line.key.clone(), line);
             }
         }
         let file = OpenOptions::new().create(true).append(true).open(path);
@@ -61,7 +66,13 @@ impl KeptReplies {
             path: path.to_owned(),
             model,
             kept: Mutex::new((kept, file.map_err(in_file(path))?)),
+            seconds: Mutex::new(0.0),
         })
+    }
+
+    /// Returns how long the model took for the replies that were found here and not asked for again.
+    pub fn seconds(&self) -> f64 {
+        *self.seconds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn key(
@@ -78,18 +89,24 @@ impl KeptReplies {
 
     fn find(&self, key: &str) -> Option<Vec<Candidate>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let replies = kept.0.get(key)?.iter().cloned();
+        let line = kept.0.get(key)?;
+        *self.seconds.lock().unwrap_or_else(PoisonError::into_inner) += line.seconds;
+        let replies = line.replies.iter().cloned();
         Some(replies.map(Reply::candidate).collect())
     }
 
-    fn keep(&self, key: String, candidates: &[Candidate]) -> Result<(), Error> {
+    fn keep(&self, key: String, candidates: &[Candidate], since: Instant) -> Result<(), Error> {
         let replies: Vec<Reply> = candidates.iter().map(Reply::of).collect();
-        let line = Line { key, replies };
+        let line = Line {
+            key,
+            replies,
+            seconds: since.elapsed().as_secs_f64(),
+        };
         let text = serde_json::to_string(&line).map_err(in_file(&self.path))? + "\n";
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let written = kept.1.write_all(text.as_bytes());
         written.map_err(in_file(&self.path))?;
-        kept.0.insert(line.key, line.replies);
+        kept.0.insert(line.key.clone(), line);
         Ok(())
     }
 }
@@ -141,12 +158,13 @@ impl Generator for KeptReplies {
         if let Some(Candidate { generation, .. }) = self.find(&key).and_then(|mut one| one.pop()) {
             return Ok(generation);
         }
+        let started = Instant::now();
         let generation = self.model.generate(prompt, limits).await?;
         let candidate = Candidate {
             generation,
             drawn: 1,
         };
-        self.keep(key, std::slice::from_ref(&candidate))?;
+        self.keep(key, std::slice::from_ref(&candidate), started)?;
         Ok(candidate.generation)
     }
 
@@ -160,8 +178,9 @@ impl Generator for KeptReplies {
         if let Some(candidates) = self.find(&key) {
             return Ok(candidates);
         }
+        let started = Instant::now();
         let candidates = self.model.sample(prompt, limits, sampling).await?;
-        self.keep(key, &candidates)?;
+        self.keep(key, &candidates, started)?;
         Ok(candidates)
     }
 }

@@ -19,6 +19,7 @@ pub mod queries;
 pub mod questions;
 pub mod schema;
 pub mod sql;
+pub mod suggestions;
 pub mod target;
 pub mod users;
 pub mod verified_queries;

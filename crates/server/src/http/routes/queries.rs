@@ -1,18 +1,34 @@
 //! What was asked and what came of it: everyone their own, administrators all.
 
 use axum::Json;
+use axum::body::Body;
+use axum::http::{HeaderName, header};
+use axum::response::{IntoResponse, Response};
 use engine::accounts::UserId;
+use engine::admission::admit;
 use engine::history::{self, Whose};
-use engine::ports::{QueryRecord, QueryStatus};
+use engine::ports::{QueryLimits, QueryRecord, QueryStatus};
+use engine::question::Answer;
+use engine::{Code, Error, ask, exporting};
 use serde::Deserialize;
+use tokio_util::io::ReaderStream;
 use utoipa::IntoParams;
 
+use super::questions::answered;
+use crate::export::{self, Format};
 use crate::http::Shared;
 use crate::http::auth::{Require, Viewer};
-use crate::http::error::Failure;
+use crate::http::error::{Failure, Problem};
 use crate::http::extract::{PathId, QueryString};
-use crate::http::openapi::{AddressProblems, CallerProblems, MissingProblems};
+use crate::http::openapi::{AddressProblems, CallerProblems, MissingProblems, RateProblems};
 use crate::http::paging::{Listing, PageQuery, Paging};
+
+const ROWS: HeaderName = HeaderName::from_static("x-assay-rows");
+const TRUNCATED: HeaderName = HeaderName::from_static("x-assay-truncated");
+const DATA_AS_OF: HeaderName = HeaderName::from_static("x-assay-data-as-of");
+
+/// What is read of a file at once.
+const PIECE_BYTES: usize = 1 << 16;
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -70,4 +86,99 @@ pub async fn one(
 ) -> Result<Json<QueryRecord>, Failure> {
     let query = history::one(&state.app.ports, &caller.actor, id.0).await?;
     Ok(Json(query))
+}
+
+/// Runs the SQL of a question of one's own again, on the data as they are now, without the model.
+#[utoipa::path(post, path = "/api/v1/queries/{id}/run", tag = "queries", params(("id" = i64, Path, example = 1)), security(("session" = [])), responses(
+    (status = 200, body = Answer),
+    CallerProblems,
+    AddressProblems,
+    MissingProblems,
+    RateProblems,
+    (status = 422, body = Problem, content_type = "application/problem+json"),
+    (status = 504, body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn run_again(
+    state: Shared,
+    caller: Require<Viewer>,
+    id: PathId,
+) -> Result<Json<Answer>, Failure> {
+    admit(&state.app.ports, state.app.questions, &caller.actor).await?;
+    let query = history::answered(&state.app.ports, &caller.actor, id.0).await?;
+    let shared = state.0.clone();
+    answered(async move |registration| {
+        let (ports, settings) = (&shared.app.ports.asking, &shared.app.ask);
+        ask::run_again(ports, settings, &caller.actor, &query, registration).await
+    })
+    .await
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ResultQuery {
+    /// The form of the file.
+    format: Format,
+}
+
+/// Runs the SQL of a question of one's own again and returns all rows as a file, up to `EXPORT_MAX_ROWS`; the header
+/// `x-assay-truncated` says whether there were more.
+#[utoipa::path(get, path = "/api/v1/queries/{id}/result", tag = "queries",
+    params(("id" = i64, Path, example = 1), ResultQuery), security(("session" = [])), responses(
+    (status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
+    CallerProblems,
+    AddressProblems,
+    MissingProblems,
+    RateProblems,
+    (status = 422, body = Problem, content_type = "application/problem+json"),
+    (status = 504, body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn result(
+    state: Shared,
+    caller: Require<Viewer>,
+    id: PathId,
+    QueryString(wanted): QueryString<ResultQuery>,
+) -> Result<Response, Failure> {
+    let (ports, actor, format) = (&state.app.ports, &caller.actor, wanted.format);
+    admit(ports, state.app.questions, actor).await?;
+    let query = history::answered(ports, actor, id.0).await?;
+    let limits = QueryLimits {
+        max_rows: state.app.export.max_rows.min(format.max_rows()),
+        ..state.app.export
+    };
+    // Never closed.
+    let turn = state.exports.acquire().await;
+    let mut file = export::file()?;
+    let writes = file.try_clone().map_err(|cause| {
+        Error::new(Code::Internal, "the export cannot be written").with_cause(cause)
+    })?;
+    let exported = exporting::export(
+        ports,
+        &limits,
+        actor,
+        &query,
+        format.as_str(),
+        format.needs_types(),
+        |columns| Ok(format.sink(writes, columns)),
+    )
+    .await?;
+    drop(turn);
+    let size = export::rewind(&mut file)?;
+    let name = format!(
+        "attachment; filename=\"assay-{}.{}\"",
+        id.0,
+        format.as_str()
+    );
+    let headers = [
+        (header::CONTENT_TYPE, format.media_type().to_owned()),
+        (header::CONTENT_LENGTH, size.to_string()),
+        (header::CONTENT_DISPOSITION, name),
+        (ROWS, exported.taken.rows.to_string()),
+        (TRUNCATED, exported.taken.truncated.to_string()),
+        (DATA_AS_OF, exported.provenance.data_as_of),
+    ];
+    let body = Body::from_stream(ReaderStream::with_capacity(
+        tokio::fs::File::from_std(file),
+        PIECE_BYTES,
+    ));
+    Ok((headers, body).into_response())
 }

@@ -7,7 +7,7 @@ use engine::validation::{self, Explained, Validated};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::questions::answer;
+use super::questions::answered;
 use crate::http::Shared;
 use crate::http::auth::{Analyst, Require};
 use crate::http::error::{Failure, Problem};
@@ -38,15 +38,10 @@ pub async fn execute(
 ) -> Result<Json<Answer>, Failure> {
     let sql = GeneratedSql::new(body.sql);
     admit(&state.app.ports, state.app.questions, &caller.actor).await?;
-    answer(async move |registration| {
-        run_sql(
-            &state.app.ports.asking,
-            &state.app.ask,
-            &caller.actor,
-            &sql,
-            registration,
-        )
-        .await
+    let shared = state.0.clone();
+    answered(async move |registration| {
+        let (ports, settings) = (&shared.app.ports.asking, &shared.app.ask);
+        run_sql(ports, settings, &caller.actor, &sql, registration).await
     })
     .await
 }

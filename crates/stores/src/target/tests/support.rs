@@ -119,6 +119,7 @@ pub(super) fn plain(path: &Path, sql: &str, limits: &QueryLimits) -> Result<Resu
     rows::collect(&mut statement, limits).map_err(|failure| match failure {
         Failure::Sqlite(error) => told(error),
         Failure::TooManyBytes => Error::new(Code::ResultTooLarge, "too many bytes"),
+        Failure::Sink(error) => Error::new(Code::Internal, error.to_string()),
     })
 }
 

@@ -241,7 +241,7 @@ fn cell(fence: &str, sql: &str) -> Option<&'static str> {
                 Some(mut statement) => match rows::collect(&mut statement, &CAPS) {
                     Ok(result) => result.truncated,
                     Err(Failure::TooManyBytes) => true,
-                    Err(Failure::Sqlite(_)) => false,
+                    Err(Failure::Sqlite(_) | Failure::Sink(_)) => false,
                 },
                 None => false,
             }
