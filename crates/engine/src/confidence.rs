@@ -36,6 +36,12 @@ pub struct Signals {
     pub corrected: bool,
     /// Tables it reads.
     pub tables: u32,
+    /// Characters of its SQL.
+    #[serde(default)]
+    pub characters: u32,
+    /// Subqueries and further parts of its SQL.
+    #[serde(default)]
+    pub subqueries: u32,
     /// Rows of the result.
     pub rows: u64,
 }
@@ -45,10 +51,10 @@ const NAMES: [&str; 7] = [
     "intercept",
     "least log probability",
     "share that agrees",
-    "several drawn",
     "findings",
-    "repairs or corrections",
     "no rows",
+    "subqueries",
+    "hundreds of characters",
 ];
 
 /// Returns the numbers that the regression weighs; each is between -10 and 10.
@@ -59,10 +65,10 @@ pub fn features(signals: &Signals) -> Vec<f64> {
         1.0,
         signals.least_logprob.unwrap_or(0.0).max(-5.0),
         share,
-        flag(signals.drawn > 1),
         flag(!signals.findings.is_empty()),
-        flag(signals.repairs > 0 || signals.corrected),
         flag(signals.rows == 0),
+        f64::from(signals.subqueries.min(5)),
+        f64::from(signals.characters.min(1_000)) / 100.0,
     ]
 }
 
@@ -133,6 +139,7 @@ mod tests {
             ran: 5,
             agreeing: 5,
             tables: 1,
+            characters: 60,
             rows: 1,
             ..Signals::default()
         };
@@ -144,6 +151,7 @@ mod tests {
             repairs: 1,
             findings: vec![FindingKind::InventedLiteral],
             tables: 4,
+            characters: 480,
             rows: 0,
             ..good.clone()
         };

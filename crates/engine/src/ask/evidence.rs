@@ -79,7 +79,43 @@ pub(super) fn signals(trace: &Trace, found: &Found) -> Signals {
         repairs: trace.repairs,
         findings: trace.findings.iter().map(|finding| finding.kind).collect(),
         tables: u32::try_from(found.guarded.tables().len()).unwrap_or(u32::MAX),
+        characters: u32::try_from(found.guarded.text().chars().count()).unwrap_or(u32::MAX),
+        subqueries: subqueries(found.guarded.text()),
         rows: found.rows.rows.len() as u64,
         ..trace.signals.clone()
+    }
+}
+
+/// Counts the words SELECT after the first, outside of texts and quoted names.
+fn subqueries(sql: &str) -> u32 {
+    let mut bare = String::with_capacity(sql.len());
+    let mut quote = None;
+    for c in sql.chars() {
+        match quote {
+            Some(end) if c == end => quote = None,
+            Some(_) => {}
+            None if matches!(c, '\'' | '"' | '`') => quote = Some(c),
+            None => bare.push(c),
+        }
+    }
+    let words = bare.split(|c: char| !c.is_alphanumeric() && c != '_');
+    let selects = words.filter(|word| word.eq_ignore_ascii_case("select"));
+    u32::try_from(selects.skip(1).count()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subqueries_are_counted_outside_of_quotes() {
+        let check = |sql: &str, expected| assert_eq!(subqueries(sql), expected, "{sql}");
+        check("SELECT 1", 0);
+        check("SELECT 'select', \"select\" FROM t", 0);
+        check(
+            "SELECT a FROM t WHERE a IN (select b FROM u) UNION SELECT 2",
+            2,
+        );
+        check("SELECT selected FROM t", 0);
     }
 }

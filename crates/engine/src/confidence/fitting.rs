@@ -16,7 +16,7 @@ pub struct Observation {
 }
 
 /// How strongly weights are held near zero, all but the intercept's: with so few observations a large weight is chance.
-const RIDGE: f64 = 1.0;
+const RIDGE: f64 = 3.0;
 const MAX_STEPS: usize = 100;
 
 /// Returns the weights that fit the observations best, one for each feature; the first feature is the constant 1.
@@ -28,27 +28,63 @@ pub fn fit(observations: &[Observation]) -> Vec<f64> {
 
 /// Returns for each observation the probability that a fit to all other groups gives it: how well a fit does on
 /// databases that it has not seen.
+///
+/// What is fitted to the other groups is how the features tell; the share of all that is right is common to all of them.
+/// Leaving a group with many wrong answers out raises the share of the others, so with an intercept of its own each group
+/// would be judged against its own lot: among answers whose features are alike, and most are, the worst would be the surest.
 pub fn leave_one_group_out(observations: &[Observation]) -> Vec<f64> {
     let groups: BTreeSet<&str> = observations.iter().map(|one| one.group.as_str()).collect();
-    let mut probabilities = vec![0.0; observations.len()];
+    let means = means(observations);
+    let mut scores = vec![0.0; observations.len()];
     for group in groups {
         let others: Vec<&Observation> = observations
             .iter()
             .filter(|one| one.group != group)
             .collect();
         let weights = fit_these(&others);
-        for (one, probability) in observations.iter().zip(&mut probabilities) {
+        for (one, score) in observations.iter().zip(&mut scores) {
             if one.group == group {
-                *probability = self::probability(&weights, &one.features);
+                let told = weights.iter().zip(&one.features).zip(&means).skip(1);
+                *score = told.map(|((w, x), mean)| w * (x - mean)).sum();
             }
         }
     }
-    probabilities
+    let right = observations.iter().filter(|one| one.is_right).count() as f64;
+    let share = right / observations.len().max(1) as f64;
+    let offset = offset(&scores, share);
+    scores.iter().map(|score| sigmoid(score + offset)).collect()
+}
+
+fn means(observations: &[Observation]) -> Vec<f64> {
+    let width = observations.first().map_or(0, |one| one.features.len());
+    let mean = |index| {
+        let values = observations.iter().map(|one| one.features[index]);
+        values.sum::<f64>() / observations.len() as f64
+    };
+    (0..width).map(mean).collect()
+}
+
+/// Returns what is added to each score so that their probabilities have this mean, by halving.
+fn offset(scores: &[f64], share: f64) -> f64 {
+    let (mut low, mut high) = (-50.0, 50.0);
+    for _ in 0..100 {
+        let middle = f64::midpoint(low, high);
+        let sum: f64 = scores.iter().map(|score| sigmoid(score + middle)).sum();
+        match sum / (scores.len().max(1) as f64) < share {
+            true => low = middle,
+            false => high = middle,
+        }
+    }
+    low
 }
 
 /// Returns the probability of being right; one half without weights.
 pub(super) fn probability(weights: &[f64], features: &[f64]) -> f64 {
     let sum: f64 = weights.iter().zip(features).map(|(w, x)| w * x).sum();
+    sigmoid(sum)
+}
+
+fn sigmoid(sum: f64) -> f64 {
     1.0 / (1.0 + (-sum).exp())
 }
 
@@ -175,6 +211,25 @@ mod tests {
     }
 
     #[test]
+    fn a_group_is_not_surer_for_having_been_left_out() {
+        // Nothing tells, and one group is worse than the other.
+        let mut observations: Vec<_> = (0..100).map(|n| observation("good", 0.0, n < 90)).collect();
+        observations.extend((0..100).map(|n| observation("bad", 0.0, n < 50)));
+        let probabilities = leave_one_group_out(&observations);
+        assert!(
+            (probabilities[0] - 0.7).abs() < 1e-3,
+            "{}",
+            probabilities[0]
+        );
+        assert!(
+            (probabilities[150] - 0.7).abs() < 1e-3,
+            "{}",
+            probabilities[150]
+        );
+        assert!(leave_one_group_out(&[]).is_empty());
+    }
+
+    #[test]
     fn a_group_is_judged_by_the_others_alone() {
         // Within `odd` the feature tells the opposite; a fit that had seen it would know.
         let mut observations: Vec<_> = (0..200)
@@ -182,7 +237,14 @@ mod tests {
             .collect();
         observations.extend((0..200).map(|n| observation("odd", f64::from(n % 2), n % 2 == 0)));
         let probabilities = leave_one_group_out(&observations);
-        assert!(probabilities[200] < 0.1 && probabilities[201] > 0.9);
-        assert!(probabilities[0] > 0.9 && probabilities[1] < 0.1);
+        // The ridge keeps them from the ends.
+        assert!(
+            probabilities[200] < 0.2 && probabilities[201] > 0.8,
+            "{probabilities:?}"
+        );
+        assert!(
+            probabilities[0] > 0.8 && probabilities[1] < 0.2,
+            "{probabilities:?}"
+        );
     }
 }

@@ -9,10 +9,11 @@ use engine::admission::admit;
 use engine::history::{self, Whose};
 use engine::ports::{QueryLimits, QueryRecord, QueryStatus};
 use engine::question::Answer;
+use engine::result::Value;
 use engine::{Code, Error, ask, exporting};
 use serde::Deserialize;
 use tokio_util::io::ReaderStream;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::questions::answered;
 use crate::export::{self, Format};
@@ -120,11 +121,27 @@ pub struct ResultQuery {
     format: Format,
 }
 
+/// The form of an export in JSON; it is written row by row.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its description is used")]
+pub struct Exported {
+    /// The names of the columns.
+    columns: Vec<String>,
+    /// The rows.
+    rows: Vec<Vec<Value>>,
+}
+
 /// Runs the SQL of a question of one's own again and returns all rows as a file, up to `EXPORT_MAX_ROWS`; the header
 /// `x-assay-truncated` says whether there were more.
 #[utoipa::path(get, path = "/api/v1/queries/{id}/result", tag = "queries",
     params(("id" = i64, Path, example = 1), ResultQuery), security(("session" = [])), responses(
-    (status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
+    (status = 200, content(
+        (String = "text/csv"),
+        (Exported = "application/json"),
+        (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        (Vec<u8> = "application/vnd.apache.parquet"),
+        (Vec<u8> = "application/vnd.apache.arrow.file"),
+    )),
     CallerProblems,
     AddressProblems,
     MissingProblems,
