@@ -21,7 +21,9 @@ use crate::http::Shared;
 use crate::http::auth::{Require, Viewer};
 use crate::http::error::{Failure, Problem};
 use crate::http::extract::{PathId, QueryString};
-use crate::http::openapi::{AddressProblems, CallerProblems, MissingProblems, RateProblems};
+use crate::http::openapi::{
+    AddressProblems, CallerProblems, ConflictProblems, MissingProblems, RateProblems,
+};
 use crate::http::paging::{Listing, PageQuery, Paging};
 
 const ROWS: HeaderName = HeaderName::from_static("x-assay-rows");
@@ -95,6 +97,7 @@ pub async fn one(
     CallerProblems,
     AddressProblems,
     MissingProblems,
+    ConflictProblems,
     RateProblems,
     (status = 422, body = Problem, content_type = "application/problem+json"),
     (status = 504, body = Problem, content_type = "application/problem+json"),
@@ -118,6 +121,7 @@ pub async fn run_again(
 #[into_params(parameter_in = Query)]
 pub struct ResultQuery {
     /// The form of the file.
+    #[param(inline)]
     format: Format,
 }
 
@@ -145,6 +149,7 @@ pub struct Exported {
     CallerProblems,
     AddressProblems,
     MissingProblems,
+    ConflictProblems,
     RateProblems,
     (status = 422, body = Problem, content_type = "application/problem+json"),
     (status = 504, body = Problem, content_type = "application/problem+json"),
