@@ -10,6 +10,7 @@ mod generating;
 mod knowledge;
 mod nothing;
 mod reuse;
+mod statement;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,7 +25,6 @@ use crate::confidence::Signals;
 use crate::conversation::{FollowUp, Turn};
 use crate::error::{Code, Error, Kind};
 use crate::guard::{GuardedSql, guard};
-use crate::history::AnsweredQuery;
 use crate::known::{KnownTerms, KnownVerified};
 use crate::policy::{Role, VisibleSchema};
 use crate::ports::{
@@ -43,6 +43,7 @@ use evidence::evidence;
 use generating::{generate, values_allowed};
 use knowledge::{Said, first_prompt, plain_prompt};
 use reuse::Reuse;
+pub use statement::{run_again, run_sql};
 
 /// How questions are answered; the same for every question of one process.
 #[derive(Debug, Clone)]
@@ -197,77 +198,6 @@ pub async fn ask_in(
         reuse.end(ports, id, answered, embedding.as_ref()).await;
     }
     outcome
-}
-
-/// Runs SQL of the actor's own, through the same guard, fences and records as a generated one.
-///
-/// # Errors
-///
-/// [`Code::RoleTooLow`] for viewers; whatever broke. Refusals are [`Outcome::Refused`].
-pub async fn run_sql(
-    ports: &AskPorts,
-    settings: &AskSettings,
-    actor: &Actor,
-    sql: &GeneratedSql,
-    cancel: AbortRegistration,
-) -> Result<Outcome, Error> {
-    let may_run = match actor.role {
-        Role::Viewer => Err(Error::new(
-            Code::RoleTooLow,
-            "running SQL of one's own takes the role analyst",
-        )),
-        Role::Analyst | Role::Admin => Ok(()),
-    };
-    run_recorded(ports, settings, actor, sql, may_run, cancel).await
-}
-
-/// Runs the SQL of a question of the actor's own again, on the data as they are now and as far as they may still see them.
-///
-/// # Errors
-///
-/// Whatever broke. Refusals are [`Outcome::Refused`].
-pub async fn run_again(
-    ports: &AskPorts,
-    settings: &AskSettings,
-    actor: &Actor,
-    query: &AnsweredQuery,
-    cancel: AbortRegistration,
-) -> Result<Outcome, Error> {
-    let sql = GeneratedSql::new(query.sql.as_str());
-    run_recorded(ports, settings, actor, &sql, Ok(()), cancel).await
-}
-
-async fn run_recorded(
-    ports: &AskPorts,
-    settings: &AskSettings,
-    actor: &Actor,
-    sql: &GeneratedSql,
-    may_run: Result<(), Error>,
-    cancel: AbortRegistration,
-) -> Result<Outcome, Error> {
-    let started = Instant::now();
-    let Begun { id, situation, .. } = begin(ports, settings, actor, None, Err(sql)).await?;
-    let mut trace = Trace::default();
-    let work = async {
-        may_run?;
-        let Sight { target, visible } = look(ports, &situation, &mut trace).await?;
-        trace.sql = Some(sql.as_str().to_owned());
-        let clock = Instant::now();
-        let guarded = guard(sql, &visible);
-        trace.timings.guard += ms(clock);
-        let (guarded, rows) = run(&*target, settings, guarded?, &(), &mut trace).await?;
-        let found = Found {
-            guarded,
-            rows,
-            target,
-        };
-        trace.no_rows = nothing::why(&found, settings, &()).await;
-        Ok(found)
-    };
-    let result = Abortable::new(work, cancel)
-        .await
-        .unwrap_or_else(|_| Err(cancelled()));
-    finish(ports, actor, id, "", started, trace, result).await
 }
 
 /// A question that was begun.
