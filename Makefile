@@ -46,6 +46,7 @@ bench: model
 	@scripts/setup test
 	@scripts/setup load
 	@SERVICES_FSYNC=on scripts/services run $(ASSAY) bench $(if $(EVAL_DIR),--eval-dir $(EVAL_DIR)) $(ARGS)
+	@scripts/ui bench $(ASSAY)
 
 eval: model
 	@scripts/eval "$(ASSAY)" "$(EVAL_DIR)" $(ARGS)

@@ -31,6 +31,11 @@ export default defineConfig({
     assetsInlineLimit: 0,
     // The chart chunk carries Vega and is loaded only when a chart is shown.
     chunkSizeWarningLimit: 1200,
+    rolldownOptions: {
+      input: { index: 'index.html', 'assay-ask': 'src/embed/assay-ask.ts' },
+      // Other sites name the element's script, so its name does not change with its content.
+      output: { entryFileNames: ({ name }) => (name === 'assay-ask' ? 'embed/[name].js' : 'assets/[name]-[hash].js') },
+    },
   },
   server: { proxy: { '/api': server, '/health': server, '/docs': server } },
 })

@@ -5,11 +5,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
 import { startPageServer } from './page-server'
 import { startScriptedModel } from './scripted-model'
 
 export const admin = { email: 'admin@example.com', password: 'correct-horse-battery' }
-const binary = resolve(process.env.ASSAY_BIN ?? '../target/release/assay')
+export const binary = resolve(process.env.ASSAY_BIN ?? '../target/release/assay')
 const servesPages = process.env.UI_FROM_BINARY === '1'
 
 export async function freePort(): Promise<number> {
@@ -29,7 +30,25 @@ export interface Running {
   close: () => Promise<void>
 }
 
-export async function startAssay(): Promise<Running> {
+/** The model that this machine keeps, which `assay model pull` has fetched. */
+const local = {
+  LLM_PROVIDER: 'gguf',
+  LLM_MODEL: undefined,
+  ...(process.env.ASSAY_CACHE_DIR ? { ASSAY_CACHE_DIR: process.env.ASSAY_CACHE_DIR } : {}),
+  ...(process.env.XDG_CACHE_HOME ? { XDG_CACHE_HOME: process.env.XDG_CACHE_HOME } : {}),
+  HOME: process.env.HOME,
+}
+
+interface Wanted {
+  model?: 'scripted' | 'local'
+  /** Other sites that may ask. */
+  embedOrigins?: string
+  /** The pages come from the program, whatever those of the other tests do: only it speaks with other sites. */
+  fromBinary?: boolean
+}
+
+/** With a scripted model, unless the local one is wanted. */
+export async function startAssay({ model: kind = 'scripted', embedOrigins, fromBinary }: Wanted = {}): Promise<Running> {
   const model = await startScriptedModel()
   const folder = mkdtempSync(join(tmpdir(), 'assay-ui-'))
   const port = await freePort()
@@ -52,6 +71,8 @@ export async function startAssay(): Promise<Running> {
         LLM_MODEL: 'scripted',
         LLM_API_KEY: 'scripted',
         LLM_CANDIDATES: '0',
+        ...(kind === 'local' ? local : {}),
+        ...(embedOrigins ? { EMBED_ORIGINS: embedOrigins } : {}),
         EMBEDDING_PROVIDER: 'none',
         LOGIN_TRIES_PER_ADDRESS: '10000',
       },
@@ -75,7 +96,7 @@ export async function startAssay(): Promise<Running> {
   }
 
   await start()
-  const pages = servesPages ? undefined : await startPageServer(resolve('dist'), own)
+  const pages = servesPages || fromBinary ? undefined : await startPageServer(resolve('dist'), own)
   return {
     url: pages?.url ?? own,
     kill,
@@ -83,6 +104,54 @@ export async function startAssay(): Promise<Running> {
     close: async () => {
       pages?.close()
       await kill()
+      model.close()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+export interface FirstRun {
+  url: string
+  /** What the terminal shows, code and all. */
+  address: string
+  close: () => Promise<void>
+}
+
+/**
+ * A program that nobody configured, but for a scripted model in place of one that would have to be fetched. Its pages are its
+ * own: where they lead changes when it is set up.
+ */
+export async function startFirst(): Promise<FirstRun> {
+  const model = await startScriptedModel()
+  const folder = mkdtempSync(join(tmpdir(), 'assay-ui-first-'))
+  const child = spawn(binary, ['serve', '--setup'], {
+    env: {
+      PATH: process.env.PATH,
+      HOME: folder,
+      DATA_DIR: folder,
+      LISTEN: '127.0.0.1:0',
+      LLM_PROVIDER: 'openai',
+      LLM_BASE_URL: model.url,
+      LLM_MODEL: 'scripted',
+      LLM_CANDIDATES: '0',
+      EMBEDDING_PROVIDER: 'none',
+    },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  const said = await new Promise<string>((found, failed) => {
+    child.once('exit', (code) => failed(new Error(`${binary} ended with ${code}`)))
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      const [, address] = /^set Assay up in a browser: (.*)$/.exec(line) ?? []
+      if (address) found(address)
+    })
+  })
+  return {
+    url: new URL(said).origin,
+    address: said,
+    close: async () => {
+      const gone = new Promise((done) => child.once('exit', done))
+      child.kill('SIGKILL')
+      await gone
       model.close()
       rmSync(folder, { recursive: true, force: true })
     },

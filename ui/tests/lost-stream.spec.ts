@@ -36,7 +36,8 @@ const answer = {
 const events: [string, unknown][] = [
   ['begun', { query_id: 7, question: 'Sales?', conversation_id: 1 }],
   ['state', { state: 'generating', at_ms: 1 }],
-  ['sql', { sql: 'SELECT region' }],
+  ['writing', { more: 'SELECT' }],
+  ['writing', { more: ' region' }],
   ['state', { state: 'repairing', at_ms: 2 }],
   ['answer', answer],
   ['rows', { offset: 0, rows: [['North', 40], ['East', 30]] }],
@@ -66,9 +67,9 @@ const test = shared.extend<{ played: Played }>({
         let body = ''
         request.on('data', (part) => (body += part)).on('end', () => played.asked.push(JSON.parse(body).question))
         if (played.refusal) return response.end(written(0, 2) + `id: 3\nevent: refused\ndata: ${JSON.stringify(played.refusal)}\n\n`)
-        if (!played.isCut) return response.write(written(0, 4))
+        if (!played.isCut) return response.write(written(0, 5))
         // In the middle of a rows event, as a network does it.
-        const text = written(0, 6) + written(6, 7).slice(0, 40)
+        const text = written(0, 7) + written(7, 8).slice(0, 40)
         response.write(text.slice(0, 9))
         setTimeout(() => response.write(text.slice(9)), 30)
         setTimeout(() => response.destroy(), 400)
@@ -108,7 +109,7 @@ test('a stream that breaks goes on after the last event, and no row is lost or d
   const turn = lastTurn(page)
   await expect(turn.getByRole('status').first()).toHaveText('Connection lost, reconnecting')
   await expect(turn.getByText('North leads with 40.')).toBeVisible()
-  expect(played.resumed).toEqual(['6', '6'])
+  expect(played.resumed).toEqual(['7', '7'])
   await expect(turn.getByRole('table')).toHaveAttribute('aria-rowcount', '5')
   await expect(turn.locator('tbody tr')).toHaveText([/North\s*40/, /East\s*30/, /South\s*20/, /West\s*10/])
   // What is doubtful about an answer is said on its face.

@@ -11,6 +11,7 @@ mod knowledge;
 mod nothing;
 mod reuse;
 mod statement;
+mod writing;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,14 +32,14 @@ use crate::ports::{
     AskPorts, Begun, Embedding, FinishedQuery, GenerationLimits, ModelIdentity, NewQuery, Progress,
     QueryLimits, Situation, Step, StoredValue, TargetGeneration, TokenCounts,
 };
-use crate::prompt::{GeneratedSql, SendValues};
+use crate::prompt::{GeneratedSql, SchemaFormat, SendValues};
 use crate::question::{Choice, Origin, Outcome, Question, Refusal, Timings, UsedQuery};
 use crate::result::ResultSet;
 use crate::retrieval::Degradation;
 use crate::semantic_cache::Place;
 use crate::triage::NoRows;
 use crate::verified_queries::exact_match;
-pub use deciding::{Deciding, Thresholds};
+pub use deciding::{Constrained, Deciding, Thresholds};
 use evidence::evidence;
 use generating::{generate, values_allowed};
 use knowledge::{Said, first_prompt, plain_prompt};
@@ -60,6 +61,8 @@ pub struct AskSettings {
     pub generation: GenerationLimits,
     /// SQL of verified queries and of questions asked before is reused; off where each answer must be the model's own.
     pub reuse: bool,
+    /// How the schema is written into the prompt, where it fits whole.
+    pub schema_format: SchemaFormat,
     /// What is looked up for a question.
     pub linking: Linking,
     /// How the answer is decided on.
@@ -113,6 +116,7 @@ impl Default for AskSettings {
             max_repairs: 2,
             send_values: SendValues::None,
             reuse: true,
+            schema_format: SchemaFormat::default(),
             linking: Linking::default(),
             deciding: Deciding::default(),
             thresholds: Thresholds::NONE,

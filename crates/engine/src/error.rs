@@ -232,6 +232,7 @@ codes! {
     StoreNotEmpty "store_not_empty" Conflict "The system store holds data that would be replaced.";
     BackupsDisabled "backups_disabled" Conflict "No folder for backups is configured.";
     JobUnavailable "job_unavailable" Conflict "This installation has nothing that this kind of job could do.";
+    SetupDue "setup_due" Conflict "Assay is being set up, and answers when that is done.";
     Conflict "conflict" Conflict "The change clashes with what is there.";
     MethodNotAllowed "method_not_allowed" Invalid "The route does not answer this method.";
     PayloadTooLarge "payload_too_large" Invalid "The body is larger than allowed.";

@@ -13,7 +13,7 @@ mod resolve;
 mod rewrite;
 mod scope;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;
 
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use sqlite3_parser::{Bump, FallibleIterator};
 use crate::error::{Code, Error};
 use crate::policy::VisibleSchema;
 use crate::prompt::GeneratedSql;
-pub use functions::is_allowed_function;
+pub use functions::{begins_function, is_allowed_function};
 pub(crate) use hints::{one_way, quoted};
 pub(crate) use names::{decode, nearest, same};
 use resolve::Resolver;

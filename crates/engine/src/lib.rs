@@ -12,6 +12,7 @@ pub mod checks;
 pub mod confidence;
 pub mod configuration;
 pub mod conversation;
+pub mod decoding;
 #[cfg(test)]
 mod doubles;
 pub mod error;
@@ -26,6 +27,7 @@ pub mod known;
 pub mod linking;
 pub mod mend;
 pub mod ontology;
+mod pieces;
 pub mod policy;
 pub mod ports;
 pub mod prompt;

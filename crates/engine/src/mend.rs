@@ -1,7 +1,9 @@
 //! Slips of a model that have one certain correction, corrected without asking it again: a column on the alias of the
-//! wrong table, text in double quotes, a table that is not joined, `SELECT TOP n` and other words of other databases.
+//! wrong table or of one of two that a join makes equal, text in double quotes, a table that is not joined, `SELECT TOP n`
+//! and other words of other databases.
 //! What comes out goes through the guard like any other text.
 
+mod ambiguous;
 mod dialect;
 mod missing_join;
 
@@ -18,7 +20,10 @@ pub fn mend(sql: &GeneratedSql, fault: &Error) -> Option<GeneratedSql> {
         Some(Correction::Replace { wrong, right }) => replace_outside_literals(text, wrong, right),
         Some(Correction::Join(join)) => missing_join::add(text, join),
         None => match fault.code() {
-            Code::InvalidSql => dialect::translate(text).or_else(|| top_to_limit(text)),
+            Code::InvalidSql => match fault.message().strip_prefix("ambiguous column name: ") {
+                Some(column) => ambiguous::qualify(text, column),
+                None => dialect::translate(text).or_else(|| top_to_limit(text)),
+            },
             Code::FunctionNotAllowed => dialect::translate(text),
             _ => None,
         },
@@ -123,6 +128,31 @@ mod tests {
             "SELECT 1 FROM t WHERE a = \"it's\"",
             fault,
             Some("SELECT 1 FROM t WHERE a = 'it''s'"),
+        );
+    }
+
+    #[test]
+    fn a_column_that_a_join_makes_equal_gets_its_table() {
+        let fault = || Error::new(Code::InvalidSql, "ambiguous column name: id");
+        check(
+            "SELECT Id, count(*) AS id FROM a AS T1 LEFT JOIN b AS T2 ON T2.id = T1.ID WHERE id > 1 GROUP BY id",
+            fault(),
+            Some(
+                "SELECT T1.Id, count(*) AS id FROM a AS T1 LEFT JOIN b AS T2 ON T2.id = T1.ID WHERE T1.id > 1 GROUP BY T1.id",
+            ),
+        );
+        check(
+            "SELECT id, 'id' FROM a JOIN b ON a.id = b.id",
+            fault(),
+            Some("SELECT a.id, 'id' FROM a JOIN b ON a.id = b.id"),
+        );
+        // Nothing says that both are the same.
+        check("SELECT id FROM a JOIN b ON a.id = b.a_id", fault(), None);
+        // The tables of another SELECT may be meant.
+        check(
+            "SELECT id FROM a JOIN b ON a.id = b.id WHERE x IN (SELECT id FROM c)",
+            fault(),
+            None,
         );
     }
 

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::accounts::{Email, Password};
+use crate::decoding::Names;
 use crate::error::Error;
 use crate::guard::GuardedSql;
 use crate::known::Known;
@@ -93,6 +94,9 @@ pub trait Progress: Send + Sync {
 
     /// The question is recorded under this identifier; before its first step.
     fn begun(&self, _query_id: i64) {}
+
+    /// SQL, as far as the model has written it, goes on like this.
+    fn writing(&self, _more: &str) {}
 
     /// SQL as it is about to run.
     fn sql(&self, _sql: &str) {}
@@ -257,6 +261,9 @@ impl Default for QueryLimits {
 // ---------------------------------------------------------------------------------------------------------------------
 // The language model
 
+/// Is told a text bit by bit. Never blocks.
+pub type Heard<'h> = dyn Fn(&str) + Send + Sync + 'h;
+
 /// Writes text from a prompt.
 #[async_trait]
 pub trait Generator: Send + Sync {
@@ -274,6 +281,23 @@ pub trait Generator: Send + Sync {
         prompt: &Prompt,
         limits: &GenerationLimits,
     ) -> Result<Generation, Error>;
+
+    /// Generates as [`Generator::generate`] does, and tells `heard` each bit of the text as it is written; all of it at
+    /// once, where a model is only heard at its end. What was told adds up to the text.
+    ///
+    /// # Errors
+    ///
+    /// As [`Generator::generate`].
+    async fn generate_heard(
+        &self,
+        prompt: &Prompt,
+        limits: &GenerationLimits,
+        heard: &Heard<'_>,
+    ) -> Result<Generation, Error> {
+        let generation = self.generate(prompt, limits).await?;
+        heard(&generation.text);
+        Ok(generation)
+    }
 
     /// Draws several replies to one prompt, and returns each text once, in the order of their first draws. Draws fewer
     /// than asked for if there is no room for more. The token counts of all add up to what was spent. Dropping the
@@ -307,12 +331,14 @@ pub struct ModelIdentity {
 }
 
 /// Bounds on one generation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct GenerationLimits {
     /// Tokens generated at most.
     pub max_tokens: u32,
     /// Wall-clock time, waiting in the queue included.
     pub timeout: Duration,
+    /// What the SQL in the reply may name, for a generator that can be held to it; any other ignores this.
+    pub names: Option<Arc<Names>>,
 }
 
 impl Default for GenerationLimits {
@@ -321,6 +347,7 @@ impl Default for GenerationLimits {
         Self {
             max_tokens: 400,
             timeout: Duration::from_secs(300),
+            names: None,
         }
     }
 }

@@ -2,17 +2,21 @@
 
 mod examples;
 mod follow_up;
+mod formats;
+mod reply;
 mod terms;
 mod values;
 
 pub use examples::{with_earlier, with_examples};
 pub use follow_up::following;
+pub use formats::{SchemaFormat, in_format};
+pub use reply::{GeneratedSql, begun};
 pub use terms::with_terms;
 pub use values::with_values;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Code, Error};
+use crate::error::Error;
 use crate::policy::{VisibleSchema, quote_identifier};
 use crate::question::Question;
 use crate::result::ResultSet;
@@ -372,94 +376,22 @@ fn shorten(text: &str, max: usize) -> String {
     }
 }
 
+/// Says whether a name is a word of SQL; none is of one letter, which the parser may not be asked.
+pub(crate) fn is_keyword(name: &str) -> bool {
+    name.len() > 1 && sqlite3_parser::dialect::keyword_token(name.as_bytes()).is_some()
+}
+
 /// Writes a name as it stands where that is safe, quoted otherwise.
 fn identifier(name: &str) -> String {
     let plain = name
         .chars()
         .enumerate()
         .all(|(index, c)| c.is_ascii_alphabetic() || c == '_' || (index > 0 && c.is_ascii_digit()));
-    let is_keyword = sqlite3_parser::dialect::keyword_token(name.as_bytes()).is_some();
-    if plain && !name.is_empty() && !is_keyword {
+    if plain && !name.is_empty() && !is_keyword(name) {
         name.to_owned()
     } else {
         quote_identifier(name)
     }
-}
-
-/// SQL as a model or a person wrote it: untrusted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GeneratedSql(String);
-
-impl GeneratedSql {
-    /// Takes text as it is.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// Finds the SQL in a model's reply: the first fenced block, else the text from the first line that begins like a
-    /// statement.
-    ///
-    /// # Errors
-    ///
-    /// [`Code::GeneratorGaveNoSql`] if there is none.
-    pub fn from_reply(reply: &str) -> Result<Self, Error> {
-        let text = match reply.split_once("```") {
-            Some((_, after)) => {
-                let body = after.split("```").next().unwrap_or(after);
-                let body = body.trim_start();
-                strip_label(body).trim()
-            }
-            None => from_first_statement(reply).trim(),
-        };
-        if text.is_empty() {
-            return Err(Error::new(
-                Code::GeneratorGaveNoSql,
-                "the reply holds no SQL statement",
-            ));
-        }
-        Ok(Self(text.to_owned()))
-    }
-
-    /// Returns the text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Drops the language label of a fenced block.
-fn strip_label(body: &str) -> &str {
-    for label in ["sqlite", "sql"] {
-        if let Some(head) = body.get(..label.len())
-            && head.eq_ignore_ascii_case(label)
-            && body[label.len()..].starts_with(char::is_whitespace)
-        {
-            return &body[label.len()..];
-        }
-    }
-    body
-}
-
-fn from_first_statement(reply: &str) -> &str {
-    const BEGINNINGS: [&str; 14] = [
-        "select", "with", "values", "insert", "update", "delete", "replace", "create", "drop",
-        "alter", "pragma", "attach", "vacuum", "explain",
-    ];
-    let mut start = 0;
-    for line in reply.split_inclusive('\n') {
-        let word = line
-            .trim_start()
-            .split(|c: char| !c.is_ascii_alphabetic())
-            .next()
-            .unwrap_or("");
-        if BEGINNINGS
-            .iter()
-            .any(|begin| begin.eq_ignore_ascii_case(word))
-        {
-            return &reply[start..];
-        }
-        start += line.len();
-    }
-    ""
 }
 
 /// Writes untrusted text in double quotes; what could end them or the line is escaped.
@@ -566,32 +498,5 @@ mod tests {
         let prompt = first(&question(), &visible, SendValues::Samples, &ranking);
         assert!(prompt.schema.len() <= MAX_LINKED_CHARS);
         assert!(prompt.schema.contains("CREATE TABLE \"Order\""));
-    }
-
-    #[test]
-    fn sql_is_found_in_a_reply() {
-        let found =
-            |reply: &str| GeneratedSql::from_reply(reply).map(|sql| sql.as_str().to_owned());
-        for (reply, sql) in [
-            ("```sql\nSELECT 1;\n```", "SELECT 1;"),
-            ("Sure:\n```\nSELECT 1\n```\nIt counts.", "SELECT 1"),
-            ("```SQL\nSELECT 1", "SELECT 1"),
-            ("SELECT 1\nFROM t", "SELECT 1\nFROM t"),
-            (
-                "Here it is:\n  WITH a AS (SELECT 1) SELECT * FROM a",
-                "WITH a AS (SELECT 1) SELECT * FROM a",
-            ),
-            ("DROP TABLE t", "DROP TABLE t"),
-            ("```sqlite\nSELECT 2\n```", "SELECT 2"),
-        ] {
-            assert_eq!(found(reply).as_deref(), Ok(sql), "{reply}");
-        }
-        for reply in ["", "I cannot answer that.", "```sql\n```"] {
-            assert_eq!(
-                found(reply).map_err(|error| error.code()),
-                Err(Code::GeneratorGaveNoSql),
-                "{reply}"
-            );
-        }
     }
 }

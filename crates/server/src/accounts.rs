@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use engine::accounts::{NewUser, Password, UserFilter, UserId};
 use engine::audit::AuditEntry;
 use engine::policy::Role;
-use engine::ports::{PageRequest, Ports};
+use engine::ports::{PageRequest, Ports, Random};
 use engine::{Code, Error};
 use serde_json::json;
 
@@ -28,6 +28,11 @@ pub struct FreshPassword {
     pub text: String,
     /// The administrator's address.
     pub email: String,
+}
+
+/// Returns 256 bits that nobody can guess, as text for an address.
+pub fn code(random: &dyn Random) -> String {
+    URL_SAFE_NO_PAD.encode(random.bytes())
 }
 
 /// Creates the first administrator if there is none. Returns the identifier of the one who has been there longest and,
@@ -46,7 +51,7 @@ pub async fn ensure_admin(
     let (password, fresh) = match &auth.admin_password {
         Some(password) => (password.clone(), None),
         None => {
-            let text = URL_SAFE_NO_PAD.encode(ports.random.bytes());
+            let text = code(&*ports.random);
             let fresh = FreshPassword {
                 email: auth.admin_email.as_str().to_owned(),
                 text: text.clone(),

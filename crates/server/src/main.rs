@@ -5,6 +5,7 @@ mod cli;
 mod config;
 mod demo_company;
 mod export;
+mod first_run;
 mod http;
 mod keys;
 mod mailer;

@@ -204,7 +204,7 @@ pub fn app(
         ask: AskSettings {
             send_values: settings.llm.send_values,
             query: settings.query,
-            generation: settings.generation,
+            generation: settings.generation.clone(),
             instance_id,
             reuse: settings.reuses_sql,
             deciding: Deciding {

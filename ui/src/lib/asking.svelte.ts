@@ -31,6 +31,7 @@ export class Asking {
   #last_event_id = ''
   #unknown_since: number | undefined
   #isOver = false
+  #isWrittenAnew = true
   #pendingAnswer: Answer | undefined
   #rows: Cell[][] = []
 
@@ -144,6 +145,12 @@ export class Asking {
         break
       case 'state':
         this.steps.push({ step: data.state, at_ms: data.at_ms })
+        if (data.state === 'generating') this.#isWrittenAnew = true
+        break
+      case 'writing':
+        // What was written before stands until something else does.
+        this.sql = this.#isWrittenAnew ? data.more : this.sql + data.more
+        this.#isWrittenAnew = false
         break
       case 'sql':
         this.sql = data.sql

@@ -24,6 +24,7 @@ const routes: Route[] = [
   { pattern: '/admin', ...admin },
   { pattern: '/admin/:tab', ...admin },
   { pattern: '/sign-in', title: strings.signIn.title, load: () => import('../pages/SignIn.svelte'), isPublic: true },
+  { pattern: '/setup', title: strings.setup.title, load: () => import('../pages/Setup.svelte'), isPublic: true },
   { pattern: '/forgot-password', title: strings.forgot.title, load: () => import('../pages/ForgotPassword.svelte'), isPublic: true },
   { pattern: '/reset-password', title: strings.reset.title, load: () => import('../pages/ResetPassword.svelte'), isPublic: true },
   { pattern: '/accept-invitation', title: strings.accept.title, load: () => import('../pages/AcceptInvitation.svelte'), isPublic: true },

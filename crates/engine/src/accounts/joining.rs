@@ -52,6 +52,31 @@ pub async fn register(
     ports.store.create_user(&user, &audit).await
 }
 
+/// Makes the account of the first administrator, who chose everything about it.
+///
+/// # Errors
+///
+/// [`Code::Conflict`] if there is an administrator, [`Code::InvalidPassword`], [`Code::InvalidRequest`].
+pub async fn first_administrator(
+    ports: &Ports,
+    email: &str,
+    full_name: &str,
+    password: &str,
+) -> Result<UserId, Error> {
+    let user = new_user(
+        ports,
+        Email::parse(email)?,
+        full_name,
+        password,
+        Role::Admin,
+    )
+    .await?;
+    let changes = json!({ "email": user.email.as_str(), "role": user.role.as_str() });
+    let audit = entry(ports, None, "user_created", "user", changes);
+    let created = ports.store.create_first_admin(&user, &audit).await?;
+    created.ok_or_else(|| Error::new(Code::Conflict, "there is an administrator already"))
+}
+
 /// Checks everything about a user to be and hashes the password.
 pub(super) async fn new_user(
     ports: &Ports,

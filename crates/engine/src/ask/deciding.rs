@@ -10,6 +10,17 @@ use crate::policy::Role;
 use crate::ports::Likelihood;
 use crate::result::{ResultSet, Value};
 
+/// Which statements the model is held to the visible names for, while it writes them (see [`mod@crate::decoding`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Constrained {
+    /// None.
+    Never,
+    /// Those that are written because the first one was in doubt.
+    Again,
+    /// All.
+    Always,
+}
+
 /// How an answer is decided on; each part can be left out, to measure what it is worth.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Deciding {
@@ -17,6 +28,8 @@ pub struct Deciding {
     pub mends: bool,
     /// Statements are looked over for what is suspicious, and corrected where that is certain.
     pub checks: bool,
+    /// The model is held to the visible names while it writes.
+    pub constrained: Constrained,
     /// Statements drawn when the first one leaves a doubt; 0 is none.
     pub candidates: u32,
     /// They are drawn for every question, whether the first one leaves a doubt or not.
@@ -31,6 +44,7 @@ impl Default for Deciding {
         Self {
             mends: true,
             checks: true,
+            constrained: Constrained::Again,
             candidates: 4,
             always: false,
             temperature: 0.7,

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::deciding::{Choice, Contender, Deciding, choose};
+use super::deciding::{Choice, Constrained, Contender, Deciding, choose};
 use super::evidence::signals;
+use super::writing::Writing;
 use super::{AskSettings, Asked, Found, Sight, Trace, ms, run};
 use crate::checks::{self, Evidence, Finding};
 use crate::confidence::Fit;
 use crate::conversation::FollowUp;
+use crate::decoding::Names;
 use crate::error::{Code, Error, Kind};
 use crate::guard::{GuardedSql, guard};
 use crate::mend;
@@ -162,7 +164,7 @@ async fn drawn(
     };
     let limits = GenerationLimits {
         max_tokens: settings.generation.max_tokens.min(MAX_DRAWN_TOKENS),
-        ..settings.generation
+        ..limits(settings, sight, true)
     };
     let clock = Instant::now();
     let replies = ports.generator.sample(prompt, &limits, &sampling).await;
@@ -226,6 +228,19 @@ async fn repaired(
     Err(unanswerable(&fault))
 }
 
+/// Returns the bounds of a generation; `again` is one after the first.
+fn limits(settings: &AskSettings, sight: &Sight, again: bool) -> GenerationLimits {
+    let is_constrained = match settings.deciding.constrained {
+        Constrained::Never => false,
+        Constrained::Again => again,
+        Constrained::Always => true,
+    };
+    GenerationLimits {
+        names: is_constrained.then(|| Names::of(&sight.visible)),
+        ..settings.generation.clone()
+    }
+}
+
 /// One generation, guarded and run.
 async fn attempt(
     asked: &Asked<'_>,
@@ -234,11 +249,22 @@ async fn attempt(
     trace: &mut Trace,
 ) -> Result<Contender, Error> {
     let Asked {
-        ports, settings, ..
+        ports,
+        settings,
+        progress,
+        ..
     } = asked;
     let clock = Instant::now();
     trace.prompt_hash = prompt.hash();
-    let generation = ports.generator.generate(prompt, &settings.generation).await;
+    let writing = Writing::of(*progress);
+    let generation = ports
+        .generator
+        .generate_heard(
+            prompt,
+            &limits(settings, sight, trace.repairs > 0),
+            &|more| writing.hear(more),
+        )
+        .await;
     trace.timings.generate += ms(clock);
     let generation = generation?;
     trace.tokens += generation.tokens;
@@ -252,8 +278,33 @@ async fn attempt(
     })
 }
 
-/// Guards a statement, corrects what is suspicious and certain about it, and runs it.
+/// Tries a statement, and once more where the database says what is wrong and that has one certain correction.
 async fn try_sql(
+    asked: &Asked<'_>,
+    sight: &Sight,
+    sql: &GeneratedSql,
+    trace: &mut Trace,
+) -> Result<Contender, Error> {
+    let tried = try_once(asked, sight, sql, trace).await;
+    let mended = match &tried {
+        Err(fault) if asked.settings.deciding.mends => mend::mend(sql, fault),
+        _ => None,
+    };
+    let Some(mended) = mended else {
+        return tried;
+    };
+    match try_once(asked, sight, &mended, trace).await {
+        Ok(contender) => Ok(Contender {
+            corrected: true,
+            ..contender
+        }),
+        // The model is told of its own words.
+        Err(_) => tried,
+    }
+}
+
+/// Guards a statement, corrects what is suspicious and certain about it, and runs it.
+async fn try_once(
     asked: &Asked<'_>,
     sight: &Sight,
     sql: &GeneratedSql,

@@ -95,6 +95,11 @@ pub(super) async fn first_prompt(
         Vec::new()
     };
     let first = prompt::first(question, visible, values, &ranking);
+    // The other formats tell values.
+    let first = match is_wide || values == SendValues::None {
+        true => first,
+        false => prompt::in_format(first, visible, settings.schema_format),
+    };
     let first = following::told(asked, first);
     let first = if values == SendValues::All {
         prompt::with_values(first, &written_otherwise(&stored)).0

@@ -198,6 +198,14 @@ pub fn is_allowed_function(name: &str) -> bool {
         .is_ok()
 }
 
+/// Says whether the name of a function that generated SQL may call begins like this, in small letters.
+pub fn begins_function(beginning: &str) -> bool {
+    let first = ALLOWED.partition_point(|name| *name < beginning);
+    ALLOWED
+        .get(first)
+        .is_some_and(|name| name.starts_with(beginning))
+}
+
 /// Returns the refusal of a function that is not allowed.
 fn refusal(name: &str, lower: &str) -> Refused {
     let error = Error::new(

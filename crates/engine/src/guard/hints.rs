@@ -8,6 +8,7 @@ use super::names::{decode, nearest, same, shown};
 use super::scope::{Scope, Source, SourceKind};
 use crate::error::{Code, Error, MissingJoin};
 use crate::policy::VisibleSchema;
+use crate::prompt::is_keyword;
 
 /// How many columns of a table a hint lists.
 const MAX_LISTED: usize = 30;
@@ -307,7 +308,7 @@ fn elsewhere(name: &str, scope: &Scope<'_, '_>, visible: &VisibleSchema) -> Opti
 pub(crate) fn quoted(name: &str) -> String {
     let is_plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && sqlite3_parser::dialect::keyword_token(name.as_bytes()).is_none();
+        && !is_keyword(name);
     if is_plain {
         name.to_owned()
     } else {

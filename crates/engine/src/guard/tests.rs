@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-mod company;
+pub(crate) mod company;
 
 use super::*;
 use company::{lines, visible};

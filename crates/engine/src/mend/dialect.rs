@@ -1,9 +1,7 @@
 //! Words of other databases in SQLite's own. Works on words and signs outside literals, because what it is given does not
 //! parse; each rule is one that has one meaning only, and what none of them knows is left for the guard to explain.
 
-mod pieces;
-
-use pieces::{Call, Pieces};
+use crate::pieces::{Call, Pieces};
 
 /// Translations of one text; each takes one reading of it.
 const MAX_TRANSLATIONS: usize = 40;

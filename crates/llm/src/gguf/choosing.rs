@@ -1,5 +1,7 @@
 //! Which token comes next, by the logits that a model gave all of them. Knows neither text nor llama.cpp.
 
+use engine::decoding::MAX_PASSED_OVER;
+
 /// Tokens among which one is drawn, at most.
 const TOP_COUNT: usize = 40;
 
@@ -28,6 +30,35 @@ pub(super) fn likeliest(logits: &[f32]) -> Option<Chosen> {
         id,
         logprob: -log_sum(logits, best_logit),
     })
+}
+
+/// Chooses as `choose` does, but passes over tokens that `admits` refuses, up to a limit. Beyond it, and where nothing is
+/// left, returns the first of them, and `false`.
+pub(super) fn admitted(
+    logits: &[f32],
+    mut choose: impl FnMut(&[f32]) -> Option<Chosen>,
+    admits: impl Fn(i32) -> bool,
+) -> Option<(Chosen, bool)> {
+    let first = choose(logits)?;
+    if admits(first.id) {
+        return Some((first, true));
+    }
+    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let log_sum = log_sum(logits, highest);
+    let mut left = logits.to_vec();
+    let mut passed_over = first.id;
+    for _ in 0..MAX_PASSED_OVER {
+        left[passed_over as usize] = f32::NEG_INFINITY;
+        let Some(Chosen { id, .. }) = choose(&left) else {
+            break;
+        };
+        if admits(id) {
+            let logprob = f64::from(logits[id as usize] - highest) - log_sum;
+            return Some((Chosen { id, logprob }, true));
+        }
+        passed_over = id;
+    }
+    Some((first, false))
 }
 
 /// Returns ln(sum(exp(logit - highest))): what a logit is above its log-probability, but for `highest`.
@@ -195,6 +226,24 @@ mod tests {
             assert_eq!(likeliest(&nothing), None);
             assert_eq!(sampler.choose(&nothing), None);
         }
+    }
+
+    #[test]
+    fn what_is_not_admitted_is_passed_over() {
+        let logits = logits(&[0.1, 0.6, 0.3]);
+        let only = |wanted: i32| admitted(&logits, likeliest, |id| id == wanted);
+        let (first, is_admitted) = only(1).unwrap();
+        assert_eq!((first.id, is_admitted), (1, true));
+        let (third, is_admitted) = only(0).unwrap();
+        assert_eq!((third.id, is_admitted), (0, true));
+        // As the model held it, with nothing left out.
+        assert_close(&[third.logprob], &[0.1_f64.ln()], 1e-6);
+        let (none, is_admitted) = only(7).unwrap();
+        assert_eq!((none.id, is_admitted), (1, false));
+        let wide = vec![0.0; 1000];
+        let late = MAX_PASSED_OVER as i32;
+        assert!(admitted(&wide, likeliest, |id| id == late).unwrap().1);
+        assert!(!admitted(&wide, likeliest, |id| id == late + 1).unwrap().1);
     }
 
     #[test]

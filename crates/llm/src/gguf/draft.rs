@@ -1,10 +1,11 @@
 //! A reply while it is written: its text, how likely it is, and when it is over.
 
+use engine::decoding::Names;
 use engine::ports::Likelihood;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::vocab::LlamaVocab;
 
-use super::choosing::Chosen;
+use super::choosing::{Chosen, admitted};
 use super::protocol::{Reply, WireTokens};
 
 /// The longest run of tokens whose repetition is looked for.
@@ -25,6 +26,10 @@ pub(super) struct Draft {
     is_complete: bool,
     /// It only repeats itself.
     is_stuck: bool,
+    /// Nothing that was likely was admitted, so it goes on as it likes.
+    is_beyond_help: bool,
+    /// Bytes that were told.
+    told: usize,
     sum_of_logprobs: f64,
     least_logprob: f64,
 }
@@ -46,6 +51,39 @@ impl Draft {
     /// Returns the tokens of its text.
     pub(super) fn generated(&self) -> u32 {
         self.generated
+    }
+
+    /// Chooses the next token by the logits of all, one that leaves the names in it right if there are `names`.
+    pub(super) fn choose(
+        &mut self,
+        vocab: &LlamaVocab<'_>,
+        logits: &[f32],
+        names: Option<&Names>,
+        choose: impl FnMut(&[f32]) -> Option<Chosen>,
+    ) -> Option<Chosen> {
+        let names = names.filter(|_| !self.is_beyond_help);
+        let admits = |id| names.is_none_or(|names| self.admits(vocab, LlamaToken(id), names));
+        let (chosen, is_admitted) = admitted(logits, choose, admits)?;
+        self.is_beyond_help |= !is_admitted;
+        Some(chosen)
+    }
+
+    fn admits(&self, vocab: &LlamaVocab<'_>, token: LlamaToken, names: &Names) -> bool {
+        if vocab.is_eog(token) {
+            return names.admit_whole(&String::from_utf8_lossy(&self.bytes));
+        }
+        let mut bytes = self.bytes.clone();
+        bytes.extend(vocab.token_to_piece(token, false, None));
+        // A character that is not finished says nothing yet.
+        std::str::from_utf8(&bytes).map_or(true, |text| names.admit(text))
+    }
+
+    /// Returns the text that was not returned before, without a character that is not finished.
+    pub(super) fn tell(&mut self) -> String {
+        let text = String::from_utf8_lossy(&self.bytes[self.told..]);
+        let text = text.trim_end_matches(char::REPLACEMENT_CHARACTER);
+        self.told += text.len();
+        text.to_owned()
     }
 
     /// Takes the next token, which may be the one that ends it.
@@ -136,6 +174,22 @@ mod tests {
         draft.add(b" 1", -1.0);
         assert!(!draft.is_open() && !draft.is_complete);
         assert!(!Draft::new(0).is_open());
+    }
+
+    #[test]
+    fn its_text_is_told_in_whole_characters() {
+        let mut draft = Draft::new(9);
+        assert_eq!(draft.tell(), "");
+        draft.add(b"SEL", -1.0);
+        assert_eq!(draft.tell(), "SEL");
+        assert_eq!(draft.tell(), "");
+        let [first, second] = *"\u{e4}".as_bytes() else {
+            panic!("two bytes");
+        };
+        draft.add(&[b'E', first], -1.0);
+        assert_eq!(draft.tell(), "E");
+        draft.add(&[second, b'C'], -1.0);
+        assert_eq!(draft.tell(), "\u{e4}C");
     }
 
     #[test]

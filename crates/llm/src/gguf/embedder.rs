@@ -132,7 +132,7 @@ impl GgufEmbedder {
         let task = Task::Embed {
             texts: texts.iter().map(cut).collect(),
         };
-        let outcome = timeout(TURN_TIMEOUT, self.desk.hand_over(Some(task)))
+        let outcome = timeout(TURN_TIMEOUT, self.desk.hand_over(Some(task), None))
             .await
             .unwrap_or_else(|_| Err(Kind::Embedder.failed("takes too long")))?;
         match outcome {

@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use async_trait::async_trait;
-use engine::ports::{Candidate, Generation, GenerationLimits, Generator, ModelIdentity, Sampling};
+use engine::ports::{
+    Candidate, Generation, GenerationLimits, Generator, Heard, ModelIdentity, Sampling,
+};
 use engine::prompt::Prompt;
 use engine::{Code, Error};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use super::keeper::Desk;
@@ -153,7 +156,16 @@ impl GgufGenerator {
         prompt: &Prompt,
         limits: &GenerationLimits,
     ) -> Result<MeasuredGeneration, Error> {
-        let Replies { replies, timings } = self.ask(prompt, limits, None).await?;
+        self.measured(prompt, limits, None).await
+    }
+
+    async fn measured(
+        &self,
+        prompt: &Prompt,
+        limits: &GenerationLimits,
+        heard: Option<&Heard<'_>>,
+    ) -> Result<MeasuredGeneration, Error> {
+        let Replies { replies, timings } = self.ask(prompt, limits, None, heard).await?;
         let first = replies.into_iter().next();
         let reply = first.ok_or_else(|| Error::new(Code::Internal, "a question had no reply"))?;
         Ok(MeasuredGeneration {
@@ -173,7 +185,7 @@ impl GgufGenerator {
         limits: &GenerationLimits,
         sampling: &Sampling,
     ) -> Result<MeasuredCandidates, Error> {
-        let Replies { replies, timings } = self.ask(prompt, limits, Some(*sampling)).await?;
+        let Replies { replies, timings } = self.ask(prompt, limits, Some(*sampling), None).await?;
         Ok(MeasuredCandidates {
             candidates: Candidate::gather(replies.into_iter().map(Generation::from)),
             timings,
@@ -185,15 +197,27 @@ impl GgufGenerator {
         prompt: &Prompt,
         limits: &GenerationLimits,
         sampling: Option<Sampling>,
+        heard: Option<&Heard<'_>>,
     ) -> Result<Replies, Error> {
         let deadline = Instant::now() + limits.timeout;
         let task = Task::Generate {
             prompt: prompt.clone(),
             max_tokens: limits.max_tokens,
             sampling,
+            names: limits.names.clone(),
+            is_heard: heard.is_some(),
         };
         let _place = self.desk.queue()?;
-        let outcome = timeout_at(deadline, self.desk.hand_over(Some(task)))
+        let (teller, mut told) = mpsc::unbounded_channel();
+        let work = self.desk.hand_over(Some(task), Some(teller));
+        let listen = async {
+            while let Some(more) = told.recv().await {
+                heard.inspect(|heard| heard(&more));
+            }
+        };
+        // The worker's end of the channel is gone when the task is.
+        let both = async { tokio::join!(work, listen).0 };
+        let outcome = timeout_at(deadline, both)
             .await
             .unwrap_or_else(|_| Err(timed_out(limits)))?;
         match outcome {
@@ -219,6 +243,16 @@ impl Generator for GgufGenerator {
         limits: &GenerationLimits,
     ) -> Result<Generation, Error> {
         let measured = self.generate_measured(prompt, limits).await?;
+        Ok(measured.generation)
+    }
+
+    async fn generate_heard(
+        &self,
+        prompt: &Prompt,
+        limits: &GenerationLimits,
+        heard: &Heard<'_>,
+    ) -> Result<Generation, Error> {
+        let measured = self.measured(prompt, limits, Some(heard)).await?;
         Ok(measured.generation)
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Place {
 struct Job {
     /// `None` only loads the model.
     task: Option<Task>,
+    /// Gets the text as it is written.
+    heard: Option<mpsc::UnboundedSender<String>>,
     reply: oneshot::Sender<Result<Option<Outcome>, Error>>,
     /// Given back when the worker is free again, which is after a cancel was obeyed.
     _turn: OwnedSemaphorePermit,
@@ -76,12 +78,16 @@ impl Desk {
 
     /// Starts the worker and loads the model, if that is not done. Has no place in the queue: nobody waits for it.
     pub(super) async fn warm(&self) -> Result<(), Error> {
-        self.hand_over(None).await.map(drop)
+        self.hand_over(None, None).await.map(drop)
     }
 
     /// Waits for the turn, hands the task over and waits for its outcome; `None` only loads the model. Turns are taken in
-    /// the order of asking. Dropping the future gives up the turn, or cancels the task.
-    pub(super) async fn hand_over(&self, task: Option<Task>) -> Result<Option<Outcome>, Error> {
+    /// the order of asking; `heard` gets the text of a task that tells it. Dropping the future gives up the turn, or cancels the task.
+    pub(super) async fn hand_over(
+        &self,
+        task: Option<Task>,
+        heard: Option<mpsc::UnboundedSender<String>>,
+    ) -> Result<Option<Outcome>, Error> {
         let gone = || self.settings.kind().failed("is shut down");
         let turn = Arc::clone(&self.turn)
             .acquire_owned()
@@ -90,6 +96,7 @@ impl Desk {
         let (reply, outcome) = oneshot::channel();
         let job = Job {
             task,
+            heard,
             reply,
             _turn: turn,
         };
@@ -151,7 +158,7 @@ impl Keeper {
         let id = self.last_id;
         let outcome = match worker.ask(id, task).await {
             Ok(()) => tokio::select! {
-                outcome = worker.outcome(id) => outcome.map(Some),
+                outcome = worker.outcome(id, job.heard.as_ref()) => outcome.map(Some),
                 () = job.reply.closed() => worker.cancel(id).await.map(|()| None),
             },
             Err(broken) => Err(broken),

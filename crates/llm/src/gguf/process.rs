@@ -138,12 +138,20 @@ impl WorkerProcess {
         self.order(&Order::Work { id, task }).await
     }
 
-    /// Waits for the outcome of a task. May be cancelled and called again.
-    pub(super) async fn outcome(&mut self, wanted: u64) -> Result<Result<Outcome, Error>, Broken> {
+    /// Waits for the outcome of a task, and hands on what it writes until then. May be cancelled and called again.
+    pub(super) async fn outcome(
+        &mut self,
+        wanted: u64,
+        heard: Option<&mpsc::UnboundedSender<String>>,
+    ) -> Result<Result<Outcome, Error>, Broken> {
         loop {
             match self.reports.recv().await {
                 Some(Report::Done { id, outcome }) if id == wanted => return Ok(Ok(outcome)),
                 Some(Report::Failed { id, error }) if id == wanted => return Ok(Err(error.into())),
+                Some(Report::Wrote { id, more }) if id == wanted => {
+                    // Who does not listen any more is about to cancel.
+                    heard.inspect(|heard| drop(heard.send(more)));
+                }
                 Some(_) => {}
                 None => return Err(self.death().await),
             }
@@ -168,7 +176,7 @@ impl WorkerProcess {
     /// [`Broken`] if the worker does not obey within four seconds.
     pub(super) async fn cancel(&mut self, id: u64) -> Result<(), Broken> {
         self.order(&Order::Cancel { id }).await?;
-        match timeout(CANCEL_TIMEOUT, self.outcome(id)).await {
+        match timeout(CANCEL_TIMEOUT, self.outcome(id, None)).await {
             Ok(outcome) => outcome.map(drop),
             Err(_) => Err(Broken(io::ErrorKind::TimedOut.into())),
         }

@@ -3,7 +3,9 @@
 
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use engine::decoding::Names;
 use engine::ports::{Generation, Likelihood, Sampling, TokenCounts};
 use engine::prompt::Prompt;
 use engine::{Code, Error};
@@ -36,6 +38,10 @@ pub(super) enum Task {
         prompt: Prompt,
         max_tokens: u32,
         sampling: Option<Sampling>,
+        /// What the SQL may name.
+        names: Option<Arc<Names>>,
+        /// The text is told as it is written.
+        is_heard: bool,
     },
     /// Give each text a vector.
     Embed { texts: Vec<String> },
@@ -132,6 +138,8 @@ pub(super) enum Report {
     Ready { load_ms: u64 },
     /// The model cannot be loaded; the worker ends.
     Unfit(WireError),
+    /// The text of a task goes on like this.
+    Wrote { id: u64, more: String },
     /// The outcome of a task.
     Done { id: u64, outcome: Outcome },
     /// Why a task has no outcome. The worker goes on.

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::time::Instant;
 
+use engine::decoding::Names;
 use engine::ports::Sampling;
 use engine::prompt::Prompt;
 use engine::{Code, Error};
@@ -49,6 +50,18 @@ pub(super) struct Session<'m> {
     disk: Option<DiskStates>,
     /// Prefixes that were kept once, or could not be.
     offered: HashSet<Key>,
+}
+
+/// How replies are written.
+pub(super) struct Writing<'w> {
+    /// Tokens of one, at most.
+    pub max_tokens: u32,
+    /// What the SQL in them may name.
+    pub names: Option<&'w Names>,
+    /// Is told a reply that is written greedily, bit by bit.
+    pub tell: &'w mut dyn FnMut(&str),
+    /// Looked at before each evaluation.
+    pub is_cancelled: &'w dyn Fn() -> bool,
 }
 
 impl<'m> Session<'m> {
@@ -127,25 +140,24 @@ impl<'m> Session<'m> {
         })
     }
 
-    /// Generates replies of at most `max_tokens` tokens: one greedily, or several drawn, of which the first carries the
+    /// Generates replies: one greedily, or several drawn, of which the first carries the
     /// tokens of the prompt. After an error the session is fit for the next prompt.
     ///
     /// # Errors
     ///
-    /// [`Code::Cancelled`] if `is_cancelled` said so, [`Code::GeneratorFailed`] if the prompt does not fit the context
+    /// [`Code::Cancelled`] if `writing` said so, [`Code::GeneratorFailed`] if the prompt does not fit the context
     /// or llama.cpp fails.
     pub(super) fn generate(
         &mut self,
         prompt: &Prompt,
-        max_tokens: u32,
         sampling: Option<&Sampling>,
-        is_cancelled: &dyn Fn() -> bool,
+        writing: &mut Writing<'_>,
     ) -> Result<Replies, Error> {
         let mut timings = Timings::default();
-        let mut prompt_tokens = self.read(prompt, max_tokens, is_cancelled, &mut timings)?;
+        let mut prompt_tokens = self.read(prompt, writing, &mut timings)?;
         let drafts = timed(&mut timings.generate_ms, || match sampling {
-            None => Ok(vec![self.continue_greedily(max_tokens, is_cancelled)?]),
-            Some(sampling) => self.draw(sampling, max_tokens, is_cancelled),
+            None => Ok(vec![self.continue_greedily(writing)?]),
+            Some(sampling) => self.draw(sampling, writing),
         })?;
         let mut replies = Vec::with_capacity(drafts.len());
         for draft in drafts {
@@ -158,14 +170,14 @@ impl<'m> Session<'m> {
     fn read(
         &mut self,
         prompt: &Prompt,
-        max_tokens: u32,
-        is_cancelled: &dyn Fn() -> bool,
+        writing: &Writing<'_>,
         timings: &mut Timings,
     ) -> Result<WireTokens, Error> {
+        let is_cancelled = writing.is_cancelled;
         let tokens = self.chat.tokens(&self.model.vocab(), prompt)?;
         let prefix_length = tokens.prefix.len();
         let all = [tokens.prefix, tokens.tail].concat();
-        self.check_fits(all.len(), max_tokens)?;
+        self.check_fits(all.len(), writing.max_tokens)?;
 
         let reused = self.reuse(&all, prefix_length, timings);
         let key = self.key(&all[..prefix_length]);
@@ -264,18 +276,20 @@ impl<'m> Session<'m> {
     }
 
     /// Generates after a prompt that was just evaluated.
-    fn continue_greedily(
-        &mut self,
-        max_tokens: u32,
-        is_cancelled: &dyn Fn() -> bool,
-    ) -> Result<Draft, Error> {
+    fn continue_greedily(&mut self, writing: &mut Writing<'_>) -> Result<Draft, Error> {
         let vocab = self.model.vocab();
-        let mut draft = Draft::new(max_tokens);
+        let mut draft = Draft::new(writing.max_tokens);
         while draft.is_open() {
-            let chosen = likeliest(self.last_logits()).ok_or_else(improbable)?;
+            let chosen = draft
+                .choose(&vocab, self.last_logits(), writing.names, likeliest)
+                .ok_or_else(improbable)?;
             draft.take(&vocab, chosen);
+            let more = draft.tell();
+            if !more.is_empty() {
+                (writing.tell)(&more);
+            }
             if draft.is_open() {
-                self.evaluate(&[LlamaToken(chosen.id)], is_cancelled)?;
+                self.evaluate(&[LlamaToken(chosen.id)], writing.is_cancelled)?;
             }
         }
         Ok(draft)
@@ -288,12 +302,8 @@ impl<'m> Session<'m> {
 
     /// Draws replies after a prompt that was just evaluated, as many as asked for or as the context has room for. The
     /// context then holds the prompt as before, and nothing else.
-    fn draw(
-        &mut self,
-        sampling: &Sampling,
-        max_tokens: u32,
-        is_cancelled: &dyn Fn() -> bool,
-    ) -> Result<Vec<Draft>, Error> {
+    fn draw(&mut self, sampling: &Sampling, writing: &Writing<'_>) -> Result<Vec<Draft>, Error> {
+        let max_tokens = writing.max_tokens;
         let room = (self.context.n_ctx() as usize - self.held.len()) / max_tokens.max(1) as usize;
         let count = sampling
             .count()
@@ -301,21 +311,17 @@ impl<'m> Session<'m> {
         let mut draws: Vec<Draw> = (0..count)
             .map(|index| Draw::new(index, sampling, max_tokens))
             .collect();
-        let drawn = self.continue_draws(&mut draws, is_cancelled);
+        let drawn = self.continue_draws(&mut draws, writing);
         self.context.llama_kv_cache_seq_keep(SEQUENCE);
         drawn?;
         Ok(draws.into_iter().map(|draw| draw.draft).collect())
     }
 
     /// Draws token by token, one of each open draw in one batch, until none is open.
-    fn continue_draws(
-        &mut self,
-        draws: &mut [Draw],
-        is_cancelled: &dyn Fn() -> bool,
-    ) -> Result<(), Error> {
+    fn continue_draws(&mut self, draws: &mut [Draw], writing: &Writing<'_>) -> Result<(), Error> {
         let vocab = self.model.vocab();
         for draw in &mut *draws {
-            draw.next(&vocab, self.last_logits())?;
+            draw.next(&vocab, self.last_logits(), writing.names)?;
             self.context
                 .copy_kv_cache_seq(SEQUENCE, draw.sequence, None, None)
                 .map_err(failed)?;
@@ -328,7 +334,7 @@ impl<'m> Session<'m> {
             if open.is_empty() {
                 return Ok(());
             }
-            stop_if(is_cancelled)?;
+            stop_if(writing.is_cancelled)?;
             self.batch.clear();
             for draw in &open {
                 let position = self.held.len() + draw.draft.generated() as usize - 1;
@@ -342,7 +348,7 @@ impl<'m> Session<'m> {
                 return Err(failed(error));
             }
             for (row, draw) in (0..).zip(&mut open) {
-                draw.next(&vocab, self.context.get_logits_ith(row))?;
+                draw.next(&vocab, self.context.get_logits_ith(row), writing.names)?;
             }
         }
     }
@@ -449,9 +455,16 @@ impl Draw {
     }
 
     /// Draws the next token by the logits after the last one, if another is wanted.
-    fn next(&mut self, vocab: &LlamaVocab<'_>, logits: &[f32]) -> Result<(), Error> {
+    fn next(
+        &mut self,
+        vocab: &LlamaVocab<'_>,
+        logits: &[f32],
+        names: Option<&Names>,
+    ) -> Result<(), Error> {
         if self.draft.is_open() {
-            let chosen = self.sampler.choose(logits).ok_or_else(improbable)?;
+            let choose = |logits: &[f32]| self.sampler.choose(logits);
+            let chosen = self.draft.choose(vocab, logits, names, choose);
+            let chosen = chosen.ok_or_else(improbable)?;
             self.draft.take(vocab, chosen);
             self.last = LlamaToken(chosen.id);
         }

@@ -53,6 +53,12 @@ fn act(orders: &mut Stdin, reports: &mut Stdout) {
                     }
                 }
                 _ => {
+                    if let Task::Generate { is_heard: true, .. } = task {
+                        for more in ["you ", "said"] {
+                            let more = more.to_owned();
+                            write_frame(reports, &Report::Wrote { id, more }).unwrap();
+                        }
+                    }
                     let outcome = outcome(&task);
                     write_frame(reports, &Report::Done { id, outcome }).unwrap();
                 }
@@ -173,6 +179,7 @@ fn limits(timeout: Duration) -> GenerationLimits {
     GenerationLimits {
         max_tokens: 10,
         timeout,
+        names: None,
     }
 }
 
@@ -206,6 +213,25 @@ async fn a_reply_comes_with_its_token_counts() {
     assert_eq!(reply.text, "you said hello");
     assert_eq!((reply.tokens.prompt, reply.tokens.prompt_reused), (4, 3));
     assert_eq!((reply.tokens.prompt_prefix, reply.tokens.generated), (2, 1));
+}
+
+#[tokio::test]
+async fn a_reply_is_heard_while_it_is_written() {
+    let (generator, _folder) = generator("fake", 0);
+    let heard = std::sync::Mutex::new(Vec::new());
+    let hear = |more: &str| heard.lock().unwrap().push(more.to_owned());
+    let limits = limits(Duration::from_secs(30));
+    let reply = generator
+        .generate_heard(&prompt("hello"), &limits, &hear)
+        .await;
+    assert_eq!(reply.unwrap().text, "you said hello");
+    assert_eq!(*heard.lock().unwrap(), ["you ", "said"]);
+    // Who does not listen is told nothing.
+    assert_eq!(
+        ask(&generator, "hello").await.unwrap().text,
+        "you said hello"
+    );
+    assert_eq!(heard.lock().unwrap().len(), 2);
 }
 
 #[tokio::test]

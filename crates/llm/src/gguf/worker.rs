@@ -18,7 +18,7 @@ use super::embedding::EmbeddingSession;
 use super::protocol::{
     Order, Outcome, PREAMBLE, Report, Role, Task, WorkerSettings, read_frame, write_frame,
 };
-use super::session::Session;
+use super::session::{Session, Writing};
 use crate::model_file;
 
 /// Serves the parent behind `orders` and `reports`, which are this process's standard input and output. When the orders
@@ -53,7 +53,16 @@ pub fn run(orders: impl Read + Send + 'static, mut reports: impl Write) -> Resul
                 continue;
             };
             let is_cancelled = || cancelled.load(Ordering::Relaxed) == id;
-            let report = match model(task, &is_cancelled) {
+            let mut broken = Ok(());
+            let mut tell = |more: &str| {
+                let more = more.to_owned();
+                if broken.is_ok() {
+                    broken = write_frame(&mut reports, &Report::Wrote { id, more });
+                }
+            };
+            let outcome = model(task, &is_cancelled, &mut tell);
+            broken?;
+            let report = match outcome {
                 Ok(outcome) => Report::Done { id, outcome },
                 Err(error) => Report::Failed {
                     id,
@@ -97,8 +106,9 @@ fn listen(mut orders: impl Read + Send + 'static, cancelled: Arc<AtomicU64>) -> 
     receiver
 }
 
-/// A loaded model: does a task, and looks now and then whether it is cancelled.
-type Model<'m> = dyn FnMut(Task, &dyn Fn() -> bool) -> Result<Outcome, Error> + 'm;
+/// A loaded model: does a task, looks now and then whether it is cancelled, and tells what it writes.
+type Model<'m> =
+    dyn FnMut(Task, &dyn Fn() -> bool, &mut dyn FnMut(&str)) -> Result<Outcome, Error> + 'm;
 
 /// Loads the model and lets `serve` use it.
 fn with_model<T>(
@@ -125,20 +135,31 @@ fn with_model<T>(
     match &settings.role {
         Role::Generator(role) => {
             let mut session = Session::new(&backend, &model, settings, role)?;
-            Ok(serve(&mut |task, is_cancelled| match task {
+            Ok(serve(&mut |task, is_cancelled, tell| match task {
                 Task::Generate {
                     prompt,
                     max_tokens,
                     sampling,
-                } => session
-                    .generate(&prompt, max_tokens, sampling.as_ref(), is_cancelled)
-                    .map(Outcome::Replies),
+                    names,
+                    is_heard,
+                } => {
+                    let mut silent = |_: &str| {};
+                    let mut writing = Writing {
+                        max_tokens,
+                        names: names.as_deref(),
+                        tell: if is_heard { tell } else { &mut silent },
+                        is_cancelled,
+                    };
+                    session
+                        .generate(&prompt, sampling.as_ref(), &mut writing)
+                        .map(Outcome::Replies)
+                }
                 Task::Embed { .. } => Err(mistaken()),
             }))
         }
         Role::Embedder(role) => {
             let mut session = EmbeddingSession::new(&backend, &model, settings.threads, role)?;
-            Ok(serve(&mut |task, is_cancelled| match task {
+            Ok(serve(&mut |task, is_cancelled, _| match task {
                 Task::Embed { texts } => session.embed(&texts, is_cancelled).map(Outcome::Vectors),
                 Task::Generate { .. } => Err(mistaken()),
             }))

@@ -1,7 +1,7 @@
 //! What every generator promises, stated once and run on each implementation.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use engine::Code;
@@ -32,6 +32,7 @@ pub fn limits(max_tokens: u32, timeout: Duration) -> GenerationLimits {
     GenerationLimits {
         max_tokens,
         timeout,
+        names: None,
     }
 }
 
@@ -43,6 +44,7 @@ pub async fn run(subject: &Subject) {
     let hash = subject.generator.identity().hash;
     assert!(!hash.is_empty());
     a_reply_has_text_and_token_counts(subject).await;
+    what_is_heard_adds_up_to_the_reply(subject).await;
     a_reply_cut_at_the_limit_says_so(subject).await;
     prose_passes_through(subject).await;
     several_replies_differ_and_are_counted(subject).await;
@@ -70,6 +72,17 @@ async fn a_reply_has_text_and_token_counts(subject: &Subject) {
     assert!(reply.tokens.prompt > 0 && (1..=100).contains(&reply.tokens.generated));
     assert!(reply.tokens.prompt_reused <= reply.tokens.prompt);
     assert!(reply.tokens.prompt_prefix <= reply.tokens.prompt);
+}
+
+async fn what_is_heard_adds_up_to_the_reply(subject: &Subject) {
+    let heard = Mutex::new(String::new());
+    let hear = |more: &str| heard.lock().expect("no test panics with it").push_str(more);
+    let reply = subject
+        .generator
+        .generate_heard(&subject.sql, &limits(100, PATIENT), &hear)
+        .await;
+    let text = reply.expect("a reply").text;
+    assert_eq!(*heard.lock().expect("no test panics with it"), text);
 }
 
 async fn a_reply_cut_at_the_limit_says_so(subject: &Subject) {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::Code;
-use engine::ports::{Generation, GenerationLimits, Generator};
+use engine::decoding::Names;
+use engine::ports::{Generation, GenerationLimits, Generator, Sampling};
 use engine::prompt::Prompt;
 use llm::gguf::{GgufGenerator, GgufSettings, WorkerCommand};
 use llm::pull;
@@ -109,6 +110,46 @@ fn question(table: &str, question: &str) -> Prompt {
 async fn ask(generator: &GgufGenerator, prompt: &Prompt) -> Generation {
     let limits = limits(60, Duration::from_secs(180));
     generator.generate(prompt, &limits).await.expect("a reply")
+}
+
+/// Names that the prompt does not have: whatever is named is so for them.
+#[tokio::test]
+async fn a_reply_names_only_what_it_may() {
+    let Some(bench) = Bench::find().await else {
+        return;
+    };
+    let generator = bench.generator();
+    let asked = question("shops", "What are the names of all shops?");
+    let free = limits(60, Duration::from_secs(180));
+    let names = Names::new([("stores", vec!["store_id", "title"])]);
+    let held = GenerationLimits {
+        names: Some(Arc::new(names.clone())),
+        ..free.clone()
+    };
+    let heard = std::sync::Mutex::new(Vec::new());
+    let hear = |more: &str| heard.lock().expect("no panic").push(more.to_owned());
+
+    let reply = generator.generate_heard(&asked, &free, &hear).await;
+    let reply = reply.expect("a reply");
+    assert!(!names.admit_whole(&reply.text), "{}", reply.text);
+    let pieces = heard.lock().expect("no panic").clone();
+    assert!(pieces.len() > 3, "{pieces:?}");
+    assert_eq!(pieces.concat(), reply.text);
+
+    let reply = generator.generate(&asked, &held).await.expect("a reply");
+    assert!(reply.text.contains("stores"), "{}", reply.text);
+    assert!(names.admit_whole(&reply.text), "{}", reply.text);
+
+    let sampling = Sampling {
+        count: 3,
+        temperature: 1.0,
+        seed: 7,
+    };
+    let drawn = generator.sample(&asked, &held, &sampling).await;
+    for candidate in drawn.expect("replies") {
+        let text = candidate.generation.text;
+        assert!(names.admit(&text), "{text}");
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod copying;
 mod embedding;
+mod exporting;
 mod indexing;
 mod linking;
 mod queries;
@@ -62,6 +63,9 @@ pub struct Args {
     /// Measure the server only
     #[arg(long)]
     only_server: bool,
+    /// Measure exports only
+    #[arg(long, conflicts_with = "only_server")]
+    only_exports: bool,
     /// Measure the search of vectors only
     #[arg(long, conflicts_with = "only_server")]
     only_vectors: bool,
@@ -104,6 +108,10 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
         .tempdir_in(&parent)
         .map_err(failed)?;
 
+    if args.only_exports {
+        draw(&exporting::figures(folder.path()).await?);
+        return Ok(ExitCode::SUCCESS);
+    }
     if args.only_vectors {
         draw(&vectors::figures(folder.path(), args.chroma.as_deref(), settings).await?);
         return Ok(ExitCode::SUCCESS);
@@ -134,6 +142,7 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
         let (postgres, redis) = (args.postgres.as_deref(), args.redis.as_deref());
         serving::figures(folder.path(), postgres, redis).await?
     });
+    figures.extend(exporting::figures(folder.path()).await?);
     if !args.no_model && !args.only_server {
         output::say("the language model");
         figures.extend(model_figures(folder.path(), settings).await?);
@@ -307,6 +316,16 @@ fn ratio(ours: Duration, theirs: Duration) -> String {
         "{:.2}",
         ours.as_secs_f64() / theirs.as_secs_f64().max(f64::MIN_POSITIVE)
     )
+}
+
+/// Returns the most memory that a process has held at once, where the system tells.
+fn peak_bytes(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 fn failed(cause: impl std::fmt::Display) -> Error {

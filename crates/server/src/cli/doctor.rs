@@ -221,6 +221,7 @@ async fn generation(generator: &dyn Generator) -> Result<String, Error> {
     let limits = GenerationLimits {
         max_tokens: 40,
         timeout: Duration::from_secs(120),
+        names: None,
     };
     let started = std::time::Instant::now();
     let reply = generator.generate(&prompt, &limits).await?;

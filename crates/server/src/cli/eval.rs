@@ -17,9 +17,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use engine::ask::Constrained;
 use engine::confidence::{Fit, Signals};
 use engine::evaluation::{judge, orders_rows};
 use engine::ports::{Clock, ModelIdentity, TargetDatabase, TokenCounts};
+use engine::prompt::SchemaFormat;
 use engine::result::ResultSet;
 use engine::{Code, Error, Kind};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -56,13 +58,20 @@ pub struct Args {
     #[arg(long, requires = "json")]
     pub fresh: bool,
     /// Ask in these ways one after the other, and compare each with the next: drawn, product, checked, linked, mended,
-    /// prompt, plain; or alone, where questions follow others
+    /// constrained, prompt, plain; or alone, where questions follow others
     #[arg(long, value_enum, value_delimiter = ',', default_value = "product")]
     pub arms: Vec<Arm>,
     /// Keep the model's replies here and do not ask for them again: for work on what comes after the model. A kept reply
     /// counts the seconds that it took when it was given
     #[arg(long, value_name = "FILE")]
     pub replies: Option<PathBuf>,
+    /// Hold the model to the visible names while it writes: never, again (whatever is written because the first statement
+    /// was in doubt) or always
+    #[arg(long, value_name = "WHEN", value_parser = constrained)]
+    pub constrained: Option<Constrained>,
+    /// Write the schema like this: commented, stored, lines or m-schema
+    #[arg(long, value_name = "FORMAT", value_parser = schema_format)]
+    pub schema: Option<SchemaFormat>,
     /// Fit the confidence to the answers, and write the fit to this file
     #[arg(long, value_name = "FILE")]
     pub fit: Option<PathBuf>,
@@ -87,6 +96,8 @@ pub enum Arm {
     Linked,
     /// One statement from the product's prompt; what cannot run is corrected where that is certain, else written again.
     Mended,
+    /// One statement from the product's prompt, held to the visible names while it is written, and not corrected.
+    Constrained,
     /// One statement from the product's prompt, as the model wrote it.
     Prompt,
     /// One statement from the bare prompt: the baseline.
@@ -103,9 +114,29 @@ impl Arm {
             Arm::Checked => "checked",
             Arm::Linked => "linked",
             Arm::Mended => "mended",
+            Arm::Constrained => "constrained",
             Arm::Prompt => "prompt",
             Arm::Plain => "plain",
         }
+    }
+}
+
+fn constrained(text: &str) -> Result<Constrained, String> {
+    match text {
+        "never" => Ok(Constrained::Never),
+        "again" => Ok(Constrained::Again),
+        "always" => Ok(Constrained::Always),
+        _ => Err("never, again or always".to_owned()),
+    }
+}
+
+fn schema_format(text: &str) -> Result<SchemaFormat, String> {
+    match text {
+        "commented" => Ok(SchemaFormat::Commented),
+        "stored" => Ok(SchemaFormat::Stored),
+        "lines" => Ok(SchemaFormat::Lines),
+        "m-schema" => Ok(SchemaFormat::MSchema),
+        _ => Err("commented, stored, lines or m-schema".to_owned()),
     }
 }
 
@@ -182,6 +213,11 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
     let (user_id, _) = accounts::ensure_admin(&app.ports, &settings.auth).await?;
     let actor = wire::local_admin(user_id);
     let open = open_target(settings);
+    let mut ask = app.ask.clone();
+    if let Some(constrained) = args.constrained {
+        ask.deciding.constrained = constrained;
+    }
+    ask.schema_format = args.schema.unwrap_or(ask.schema_format);
     let predictor = |arm: &Arm| {
         let open = Arc::clone(&open);
         let predictor = EnginePredictor::new(
@@ -189,7 +225,7 @@ pub async fn run(args: Args, settings: &Settings) -> Result<ExitCode, Error> {
             app.ports.asking.clone(),
             app.ports.store.clone(),
             open,
-            app.ask.clone(),
+            ask.clone(),
             actor.clone(),
             kept.clone(),
         );

@@ -19,13 +19,16 @@ use crate::schedule::Schedule;
 use crate::sealing::Sealer;
 use crate::wire::App;
 use crate::worker::Worker;
-use crate::{accounts, http, wire};
+use crate::{accounts, first_run, http, wire};
 
 #[derive(Debug, Default, clap::Args)]
 pub struct Args {
     /// Leave the jobs to others: to `assay worker`, or to servers that share the same Redis.
     #[arg(long)]
     no_worker: bool,
+    /// Set Assay up in a browser even if no terminal is there to show the address on; the log has it.
+    #[arg(long)]
+    setup: bool,
 }
 
 pub async fn run(args: &Args, settings: &Settings) -> Result<ExitCode, Error> {
@@ -34,22 +37,37 @@ pub async fn run(args: &Args, settings: &Settings) -> Result<ExitCode, Error> {
         return Err(Error::new(Code::InvalidSetting, message)
             .with_hint("set REDIS_URL, or leave --no-worker out"));
     }
+    let listener = listen("LISTEN", settings.listen).await?;
+    let chosen = match first_run::is_due(settings, args.setup).await? {
+        true => Some(first_run::guide(settings, &listener).await?),
+        false => None,
+    };
+    let settings = chosen.as_ref().unwrap_or(settings);
     let app = {
         let bar = CopyBar::new();
         wire::open(settings, None, &|progress| bar.report(progress)).await?
     };
-    serve(settings, app, args).await
+    serve_on(listener, settings, app, args).await
 }
 
 /// Serves until the process is told to end, then lets running questions finish.
 pub async fn serve(settings: &Settings, app: App, args: &Args) -> Result<ExitCode, Error> {
+    let listener = listen("LISTEN", settings.listen).await?;
+    serve_on(listener, settings, app, args).await
+}
+
+async fn serve_on(
+    listener: TcpListener,
+    settings: &Settings,
+    app: App,
+    args: &Args,
+) -> Result<ExitCode, Error> {
     let (_, password) = accounts::ensure_admin(&app.ports, &settings.auth).await?;
     if let Some(password) = password {
         let shown = super::show_first_password(settings, &password)?;
         output::say(&format!("administrator: {shown}"));
     }
     app.ports.store.sweep_expired(app.ports.clock.now()).await?;
-    let listener = listen("LISTEN", settings.listen).await?;
     let metrics = http::metrics::start()?;
     let open_metrics = open_metrics(settings, &metrics).await?;
     let address = listener.local_addr().unwrap_or(settings.listen);

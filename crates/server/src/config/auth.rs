@@ -26,6 +26,8 @@ pub struct AuthSettings {
     pub accounts: AccountSettings,
     /// Whose word about a request's origin is believed.
     pub trusted_proxies: Vec<Network>,
+    /// Other sites whose pages may ask, as a browser writes them in `Origin`.
+    pub embed_origins: Vec<String>,
 }
 
 impl std::fmt::Debug for AuthSettings {
@@ -77,6 +79,7 @@ pub(super) fn read(vars: &EnvVars, listen: SocketAddr, faults: &mut Faults) -> A
         jwt_secrets_previous: previous_secrets(vars, faults),
         accounts: accounts(vars, listen, faults),
         trusted_proxies: trusted_proxies(vars, faults),
+        embed_origins: embed_origins(vars, faults),
     }
 }
 
@@ -202,6 +205,29 @@ fn trusted_proxies(vars: &EnvVars, faults: &mut Faults) -> Vec<Network> {
     networks
 }
 
+/// Reads origins one by one: a pattern would let in sites that nobody had in mind.
+fn embed_origins(vars: &EnvVars, faults: &mut Faults) -> Vec<String> {
+    let mut origins = Vec::new();
+    for text in listed(given(vars.embed_origins.as_ref())) {
+        let host = text
+            .strip_prefix("https://")
+            .or_else(|| text.strip_prefix("http://"));
+        let is_origin = host.is_some_and(|host| {
+            let is_host =
+                |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.:[]".contains(c);
+            !host.is_empty() && host.chars().all(is_host)
+        });
+        match is_origin {
+            true => origins.push(text.to_owned()),
+            false => faults.add(
+                "EMBED_ORIGINS",
+                format!("`{text}` is not an origin such as https://intranet.example.org"),
+            ),
+        }
+    }
+    origins
+}
+
 /// Returns the parts of a list separated by commas.
 fn listed(text: Option<&str>) -> impl Iterator<Item = &str> {
     text.unwrap_or_default()
@@ -297,6 +323,34 @@ mod tests {
     }
 
     #[test]
+    fn origins_are_named_one_by_one() {
+        let check = |text: &str, expected: &[&str]| {
+            let settings = read_with(|vars| vars.embed_origins = Some(text.into()));
+            let origins = settings.map(|settings| settings.embed_origins);
+            assert_eq!(origins.as_deref().unwrap_or_default(), expected, "{text}");
+        };
+        check("", &[]);
+        check(
+            "https://a.example, http://localhost:3000",
+            &["https://a.example", "http://localhost:3000"],
+        );
+        for wrong in [
+            "*",
+            "https://*",
+            "a.example",
+            "https://a.example/",
+            "null",
+            "https://A.example",
+        ] {
+            check(wrong, &[]);
+            assert!(
+                read_with(|vars| vars.embed_origins = Some(wrong.into())).is_err(),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
     fn every_fault_has_its_variable() {
         let faults = read_with(|vars| {
             vars.registration = Some("maybe".into());
@@ -304,6 +358,7 @@ mod tests {
             vars.access_token_lifetime = Some("15".into());
             vars.refresh_token_lifetime = Some("0d".into());
             vars.trusted_proxies = Some("proxy".into());
+            vars.embed_origins = Some("https://a.example, *".into());
             vars.jwt_secret_previous = Some("short".into());
             vars.init_admin_password = Some("x".repeat(73));
         })
@@ -316,6 +371,7 @@ mod tests {
             "REGISTRATION",
             "PUBLIC_URL",
             "TRUSTED_PROXIES",
+            "EMBED_ORIGINS",
         ];
         assert_eq!(
             faults.iter().collect::<std::collections::BTreeSet<_>>(),

@@ -460,6 +460,10 @@ pub struct EnvVars {
     #[arg(long, env = "TRUSTED_PROXIES", global = true, hide_short_help = true)]
     pub trusted_proxies: Option<String>,
 
+    /// Origins of other sites whose pages may ask through `<assay-ask>`, separated by commas; none.
+    #[arg(long, env = "EMBED_ORIGINS", global = true, hide_short_help = true)]
+    pub embed_origins: Option<String>,
+
     /// How long an access token is good without a refresh; 15m.
     #[arg(
         long,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::TargetSettings;
 use super::env_vars::EnvVars;
 use super::faults::{Faults, given, given_path};
+use crate::first_run;
 
 /// Where the business data comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,7 @@ pub(super) fn read(vars: &EnvVars, data_dir: &Path, faults: &mut Faults) -> Targ
         }
         (_, None) if Path::new("mydb.db").is_file() => TargetSource::File("mydb.db".into()),
         (_, None) if seed_demo => TargetSource::Demo(data_dir.join("demo_company.db")),
+        (_, None) if let Some(path) = first_run::chosen(data_dir) => TargetSource::File(path),
         (Some(true), None) => {
             faults.add(
                 "ENABLE_TARGET_DB",

@@ -310,6 +310,10 @@ impl Progress for Live {
         self.tell("state", &json!({ "state": step, "at_ms": at_ms }));
     }
 
+    fn writing(&self, more: &str) {
+        self.tell("writing", &json!({ "more": more }));
+    }
+
     fn sql(&self, sql: &str) {
         self.tell("sql", &json!({ "sql": sql }));
     }

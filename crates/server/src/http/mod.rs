@@ -4,26 +4,27 @@ mod auth;
 mod client_address;
 mod cookies;
 mod documentation;
-mod error;
-mod extract;
+pub mod error;
+pub mod extract;
 mod live;
 pub mod metrics;
 mod openapi;
 mod paging;
 mod routes;
 mod site;
-mod ui;
+pub mod ui;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderName, HeaderValue, Request};
+use axum::http::{HeaderName, HeaderValue, Method, Request, header};
 use engine::ontology::MAX_YAML_BYTES;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::CorsLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
@@ -62,6 +63,8 @@ pub struct State {
     pub keys: Keys,
     /// What was counted.
     pub metrics: PrometheusHandle,
+    /// Other sites whose pages may ask.
+    embed_origins: Vec<HeaderValue>,
     /// What is being answered.
     live: Arc<LiveQuestions>,
     /// Exports that may run at once: as few as leave room for questions.
@@ -77,12 +80,16 @@ impl State {
         metrics: PrometheusHandle,
     ) -> Arc<Self> {
         let site = Site::new(&auth.accounts.public_url, auth.trusted_proxies.clone());
+        // They were read as texts that fit into a header.
+        let origins = auth.embed_origins.iter();
+        let embed_origins = origins.filter_map(|origin| origin.parse().ok()).collect();
         Arc::new(Self {
             app,
             tokens,
             site,
             keys,
             metrics,
+            embed_origins,
             live: Arc::default(),
             exports: Semaphore::new(EXPORTS_AT_ONCE),
         })
@@ -95,6 +102,22 @@ pub type Shared = axum::extract::State<Arc<State>>;
 /// Returns all routes with everything around them.
 pub fn router(state: Arc<State>) -> Router {
     let (router, api) = api().split_for_parts();
+    let router = router
+        .route(
+            DESCRIPTION,
+            axum::routing::get(|| async move { axum::Json(api) }),
+        )
+        .merge(documentation::pages(DESCRIPTION))
+        .fallback(ui::file_or_page);
+    around(router, &state.embed_origins).with_state(state)
+}
+
+/// Puts around routes what every answer needs: problem documents, limits, headers, a span and an identifier. Pages of
+/// `embed_origins` may ask.
+pub fn around<S: Clone + Send + Sync + 'static>(
+    router: Router<S>,
+    embed_origins: &[HeaderValue],
+) -> Router<S> {
     let fixed = |name: &'static str, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(
             HeaderName::from_static(name),
@@ -102,9 +125,6 @@ pub fn router(state: Arc<State>) -> Router {
         )
     };
     router
-        .route(DESCRIPTION, axum::routing::get(|| async move { axum::Json(api) }))
-        .merge(documentation::pages(DESCRIPTION))
-        .fallback(ui::file_or_page)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(axum::middleware::from_fn(error::as_problem))
@@ -115,13 +135,28 @@ pub fn router(state: Arc<State>) -> Router {
         .layer(fixed("referrer-policy", "no-referrer"))
         .layer(fixed("content-security-policy", "default-src 'none'; frame-ancestors 'none'"))
         .layer(fixed("cache-control", "no-store"))
+        .layer(embedding(embed_origins))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(TraceLayer::new_for_http().make_span_with(|request: &Request<_>| {
             let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
             tracing::info_span!("request", method = %request.method(), path = request.uri().path(), request.id = id)
         }))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
-        .with_state(state)
+}
+
+/// Lets pages of other sites ask with a token of their own. They get no cookie, so no session that a person has open here
+/// can be used from there.
+fn embedding(origins: &[HeaderValue]) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(origins.to_vec())
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            HeaderName::from_static("last-event-id"),
+        ])
+        .expose_headers([REQUEST_ID])
+        .max_age(Duration::from_secs(600))
 }
 
 fn api() -> OpenApiRouter<Arc<State>> {

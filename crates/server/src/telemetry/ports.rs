@@ -313,6 +313,16 @@ impl Generator for Traced<dyn Generator> {
         observed(span!("generator.generate"), call).await
     }
 
+    async fn generate_heard(
+        &self,
+        prompt: &Prompt,
+        limits: &GenerationLimits,
+        heard: &Heard<'_>,
+    ) -> Result<Generation, Error> {
+        let call = self.0.generate_heard(prompt, limits, heard);
+        observed(span!("generator.generate"), call).await
+    }
+
     async fn sample(
         &self,
         prompt: &Prompt,

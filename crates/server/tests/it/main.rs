@@ -15,6 +15,7 @@ mod conversations;
 mod evaluation_set;
 mod exports;
 mod faults;
+mod first_run;
 mod governance;
 mod index;
 mod model;

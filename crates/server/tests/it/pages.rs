@@ -53,3 +53,63 @@ fn every_path_is_a_page_a_file_or_a_problem() {
         .unwrap();
     assert_eq!(posted.status(), 404);
 }
+
+/// What a browser asks for a page of another site before it sends anything.
+fn preflight(server: &Server, origin: &str) -> Response {
+    Client::new()
+        .request(
+            reqwest::Method::OPTIONS,
+            format!("{}/api/v1/questions", server.url),
+        )
+        .header("origin", origin)
+        .header("access-control-request-method", "POST")
+        .header(
+            "access-control-request-headers",
+            "authorization,content-type",
+        )
+        .send()
+        .unwrap()
+}
+
+#[test]
+fn only_named_sites_may_ask_and_none_with_a_cookie() {
+    let fixture = Fixture::new();
+    let model = ScriptedModel::replying(&[]);
+    let site = "https://intranet.example.org";
+    let server = Server::start_with(&fixture, &model, &[("EMBED_ORIGINS", site)]);
+    let allowed = preflight(&server, site);
+    assert_eq!(allowed.status(), 200);
+    assert_eq!(allowed.headers()["access-control-allow-origin"], site);
+    assert!(
+        !allowed
+            .headers()
+            .contains_key("access-control-allow-credentials")
+    );
+    for other in [
+        "https://elsewhere.example.org",
+        "http://intranet.example.org",
+        "null",
+    ] {
+        let refused = preflight(&server, other);
+        assert!(
+            !refused
+                .headers()
+                .contains_key("access-control-allow-origin"),
+            "{other}"
+        );
+    }
+    let script = Client::new()
+        .get(format!("{}/embed/example.html", server.url))
+        .header("origin", site)
+        .send()
+        .unwrap();
+    assert_eq!(script.status(), 200);
+    assert_eq!(script.headers()["access-control-allow-origin"], site);
+
+    let closed = Server::start(&Fixture::new(), &model);
+    assert!(
+        !preflight(&closed, site)
+            .headers()
+            .contains_key("access-control-allow-origin")
+    );
+}

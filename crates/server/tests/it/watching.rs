@@ -139,6 +139,14 @@ fn an_answer_is_told_step_by_step_and_its_rows_page_by_page() {
             "running"
         ]
     );
+    // What the model writes is told before it is run.
+    let place = |name: &str| events.iter().position(|event| event.name == name).unwrap();
+    assert!(place("writing") < place("sql"));
+    let written: String = events
+        .iter()
+        .filter_map(|event| event.data["more"].as_str())
+        .collect();
+    assert_eq!(written, "SELECT n FROM numbers ORDER BY n");
     let end: Vec<&str> = names(&events).split_off(events.len() - 5);
     assert_eq!(end, ["answer", "rows", "rows", "rows", "finished"]);
     let answer = &events[events.len() - 5].data;

@@ -110,14 +110,14 @@ fn column(name: &str, declared_type: &str) -> Column {
 }
 
 /// What the actor of the corpora may see.
-pub(super) fn visible() -> Arc<VisibleSchema> {
+pub(crate) fn visible() -> Arc<VisibleSchema> {
     let hidden = std::fs::read_to_string(corpus().join("hidden.txt"))
         .expect("the corpus says what is hidden");
     VisibleSchema::new(&company(), &Visibility::hiding(hidden.lines()))
 }
 
 /// Every line of a folder of the corpus as `(file, first line of the file, text)`.
-pub(super) fn lines(folder: &str) -> Vec<(String, String, String)> {
+pub(crate) fn lines(folder: &str) -> Vec<(String, String, String)> {
     let mut files: Vec<_> = std::fs::read_dir(corpus().join(folder))
         .expect("the corpus has this folder")
         .map(|entry| entry.expect("a readable folder").path())

@@ -10,7 +10,7 @@ use crate::config::Settings;
 pub async fn figures(settings: &Settings) -> Result<Vec<Figure>, Error> {
     use std::time::{Duration, Instant};
 
-    use super::median;
+    use super::{median, peak_bytes};
     use crate::wire;
     use engine::Code;
     use engine::ports::Embedder;
@@ -117,15 +117,4 @@ fn phrase(number: usize) -> String {
         TABLES[number % TABLES.len()],
         COLUMNS[number % COLUMNS.len()]
     )
-}
-
-/// Returns the most memory that a process has held at once, where the system tells.
-#[cfg(feature = "gguf")]
-fn peak_bytes(process: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use engine::Error;
 use engine::accounts::Actor;
-use engine::ask::{AskSettings, Linking, PromptStyle, ask_in};
+use engine::ask::{AskSettings, Constrained, Linking, PromptStyle, ask_in};
 use engine::audit::AuditEntry;
 use engine::conversation::NewConversation;
 use engine::ports::{AskPorts, FinishedQuery, NewQuery, SystemStore, TargetDatabase, TokenCounts};
@@ -79,6 +79,10 @@ impl EnginePredictor {
         if without(Arm::Mended) {
             settings.deciding.mends = false;
             settings.max_repairs = 0;
+            settings.deciding.constrained = match arm {
+                Arm::Constrained => Constrained::Always,
+                _ => Constrained::Never,
+            };
         }
         if without(Arm::Prompt) {
             settings.style = PromptStyle::Plain;
@@ -191,6 +195,7 @@ impl Predictor for EnginePredictor {
             generation,
             deciding,
             linking,
+            schema_format,
             ..
         } = &self.settings;
         PredictorSettings {
@@ -207,6 +212,7 @@ impl Predictor for EnginePredictor {
                 "max_tokens": generation.max_tokens,
                 "deciding": format!("{deciding:?}"),
                 "linking": format!("{linking:?}"),
+                "schema": format!("{schema_format:?}"),
             }),
         }
     }

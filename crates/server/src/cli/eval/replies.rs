@@ -83,7 +83,11 @@ impl KeptReplies {
     ) -> String {
         let drawn = sampling.map(|sampling| (sampling.count, sampling.temperature));
         let model = self.model.identity().hash;
-        let text = format!("{model} {} {} {drawn:?}", prompt.hash(), limits.max_tokens);
+        let mut text = format!("{model} {} {} {drawn:?}", prompt.hash(), limits.max_tokens);
+        // The prompt of a repair may be that of another database with fewer names.
+        if let Some(names) = &limits.names {
+            text.push_str(&format!(" {names:?}"));
+        }
         blake3::hash(text.as_bytes()).to_hex().to_string()
     }
 

@@ -143,6 +143,8 @@ impl Fixture {
             fresh: false,
             arms: vec![Arm::Product],
             replies: None,
+            constrained: None,
+            schema: None,
             fit: None,
             report: None,
         }

@@ -1,25 +1,25 @@
 //! Splits SQL of any kind into words, numbers, literals and signs. Never fails: what is broken stays in one piece.
 
 /// The pieces of a text, without spaces and comments.
-pub(super) struct Pieces<'t> {
+pub(crate) struct Pieces<'t> {
     text: &'t str,
     spans: Vec<(usize, usize)>,
 }
 
 /// A name with what stands in parentheses behind it.
-pub(super) struct Call<'t> {
-    pub(super) args: Vec<Arg<'t>>,
+pub(crate) struct Call<'t> {
+    pub(crate) args: Vec<Arg<'t>>,
     /// The place of the closing parenthesis.
-    pub(super) end: usize,
+    pub(crate) end: usize,
 }
 
 /// One argument, as written.
-pub(super) struct Arg<'t> {
-    pub(super) text: &'t str,
+pub(crate) struct Arg<'t> {
+    pub(crate) text: &'t str,
 }
 
 impl<'t> Pieces<'t> {
-    pub(super) fn of(text: &'t str) -> Self {
+    pub(crate) fn of(text: &'t str) -> Self {
         let mut spans = Vec::new();
         let mut start = 0;
         while let Some(first) = text[start..].chars().next() {
@@ -49,35 +49,42 @@ impl<'t> Pieces<'t> {
         Self { text, spans }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.spans.len()
     }
 
     /// Returns a piece as written.
-    pub(super) fn get(&self, at: usize) -> Option<&'t str> {
+    pub(crate) fn get(&self, at: usize) -> Option<&'t str> {
         let &(start, end) = self.spans.get(at)?;
         Some(&self.text[start..end])
     }
 
     /// Returns a word, or `::`, in small letters; not one that a point ties to what stands before it.
-    pub(super) fn word(&self, at: usize) -> Option<String> {
+    pub(crate) fn word(&self, at: usize) -> Option<String> {
         let piece = self.get(at)?;
         let is_word = piece == "::" || piece.starts_with(|c: char| c.is_alphabetic() || c == '_');
         let is_tied = at.checked_sub(1).and_then(|before| self.get(before)) == Some(".");
         (is_word && !is_tied).then(|| piece.to_lowercase())
     }
 
-    pub(super) fn is_text(&self, at: usize) -> bool {
+    /// Says whether the last piece reaches to the end of the text, so that more text may make it longer.
+    pub(crate) fn is_open(&self) -> bool {
+        self.spans
+            .last()
+            .is_some_and(|&(_, end)| end == self.text.len())
+    }
+
+    pub(crate) fn is_text(&self, at: usize) -> bool {
         self.get(at).is_some_and(|piece| piece.starts_with('\''))
     }
 
     /// Returns what stands from one place to another.
-    pub(super) fn text(&self, first: usize, last: usize) -> &'t str {
+    pub(crate) fn text(&self, first: usize, last: usize) -> &'t str {
         &self.text[self.spans[first].0..self.spans[last].1]
     }
 
     /// Returns the whole text with what stands from one place to another replaced.
-    pub(super) fn replaced(&self, first: usize, last: usize, new: &str) -> String {
+    pub(crate) fn replaced(&self, first: usize, last: usize, new: &str) -> String {
         let (start, end) = (self.spans[first].0, self.spans[last].1);
         let after = &self.text[end..];
         let after = if new.is_empty() {
@@ -89,7 +96,7 @@ impl<'t> Pieces<'t> {
     }
 
     /// Returns the call whose name stands here.
-    pub(super) fn call(&self, at: usize) -> Option<Call<'t>> {
+    pub(crate) fn call(&self, at: usize) -> Option<Call<'t>> {
         if self.get(at + 1)? != "(" {
             return None;
         }
@@ -120,7 +127,7 @@ impl<'t> Pieces<'t> {
 
     /// Returns where the operand begins that ends before this place: a name with its table, a literal, a call, or
     /// something in parentheses.
-    pub(super) fn operand_before(&self, at: usize) -> Option<usize> {
+    pub(crate) fn operand_before(&self, at: usize) -> Option<usize> {
         let last = at.checked_sub(1)?;
         let is_name = |at: usize| {
             self.get(at).is_some_and(|piece| {

@@ -1,0 +1,36 @@
+// The one test in which the real local model answers: slow, and therefore one.
+
+import { startAssay, admin, type Running } from './assay'
+import { ask, expect, lastTurn, signIn, test as shared } from './fixtures'
+
+const test = shared.extend<object, { local: Running }>({
+  local: [
+    async ({}, use) => {
+      const local = await startAssay({ model: 'local' })
+      await use(local)
+      await local.close()
+    },
+    { scope: 'worker', timeout: 120_000 },
+  ],
+  home: async ({ local }, use) => use(local.url),
+})
+
+test('the local model writes SQL that can be watched, and the answer has its numbers', async ({ page }) => {
+  test.setTimeout(240_000)
+  await signIn(page, admin)
+  await ask(page, 'How many customers do we have?')
+  const turn = lastTurn(page)
+  const sql = turn.getByRole('region', { name: 'SQL' })
+  // While it writes, a beginning of the statement is there.
+  await expect(sql).toContainText('SELECT', { timeout: 180_000 })
+  await expect(turn.getByText('872').first()).toBeVisible({ timeout: 60_000 })
+  await turn.getByText('SQL', { exact: true }).click()
+  await expect(sql).toContainText(/FROM\s+customers/i)
+  await turn.getByText('Details and evidence').click()
+  await expect(turn.getByText(/qwen/i).first()).toBeVisible()
+
+  // A second question has the schema read already.
+  await ask(page, 'Which customers are from Germany?')
+  await expect(lastTurn(page).getByRole('table')).toBeVisible({ timeout: 120_000 })
+  await expect(page.locator('.turns > li')).toHaveCount(2)
+})
