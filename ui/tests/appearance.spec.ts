@@ -24,7 +24,13 @@ const pages: Record<string, string> = {
   health: '/admin/health',
   missing: '/nowhere',
 }
-const publicPages = ['sign-in', 'forgot-password', 'reset-password#token=x', 'accept-invitation#token=x']
+const publicPages = ['sign-in', 'setup', 'forgot-password', 'reset-password#token=x', 'accept-invitation#token=x']
+const dialogs: Record<string, [path: string, button: string]> = {
+  'dialog-user': ['/admin/users', 'New user'],
+  'dialog-term': ['/terms', 'New term'],
+  'dialog-setting': ['/admin/configuration', 'New setting'],
+  'dialog-verified': ['/verified-queries', 'Propose a verified query'],
+}
 const phone = { width: 360, height: 740 }
 
 const looks = [
@@ -87,8 +93,40 @@ for (const { name, colorScheme, viewport } of looks) {
         await look(page, of, name)
       }
     })
+
+    test('dialogs and a question of the history', async ({ page }) => {
+      await signIn(page, people.admin)
+      for (const [of, [path, button]] of Object.entries(dialogs)) {
+        await page.goto(path)
+        await page.getByRole('button', { name: button }).first().click()
+        await expect(page.getByRole('dialog')).toBeVisible()
+        await look(page, of, name)
+      }
+      await page.goto('/')
+      await ask(page, 'Customers by country')
+      await expect(lastTurn(page).locator('svg.marks')).toBeVisible()
+      await page.goto('/history')
+      await page.getByRole('link', { name: /Customers by country/ }).first().click()
+      await expect(page.getByRole('region', { name: 'SQL' }).first()).toBeVisible()
+      await look(page, 'stored', name)
+    })
   })
 }
+
+test('from right to left nothing scrolls sideways', async ({ page }) => {
+  test.setTimeout(120_000)
+  await page.addInitScript(() => addEventListener('DOMContentLoaded', () => (document.documentElement.dir = 'rtl')))
+  await signIn(page, people.admin)
+  await ask(page, 'Customers by country')
+  await expect(lastTurn(page).locator('svg.marks')).toBeVisible()
+  await look(page, 'answer', 'rtl')
+  await page.setViewportSize(phone)
+  for (const of of ['history', 'schema', 'users', 'audit', 'health']) {
+    await page.goto(pages[of] ?? '/')
+    await expect(page.getByRole('heading', { level: 1 })).toBeVisible()
+    await look(page, of, 'rtl')
+  }
+})
 
 test('dark mode is chosen by hand and remembered', async ({ page }) => {
   await signIn(page, people.viewer)

@@ -133,7 +133,14 @@ async fn save(path: &Path, body: Body) -> Result<(), Error> {
             .with_cause(fault)
     };
     let written = async {
-        let mut file = tokio::fs::File::create(&half).await?;
+        let mut file = tokio::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            // Business data is for who runs this alone.
+            .mode(0o600)
+            .open(&half)
+            .await?;
         let mut body = body.into_data_stream();
         while let Some(bytes) = body.next().await {
             file.write_all(&bytes.map_err(std::io::Error::other)?)
