@@ -15,8 +15,8 @@ use crate::result::{ResultSet, Value};
 pub enum Constrained {
     /// None.
     Never,
-    /// Those that are written because the first one was in doubt.
-    Again,
+    /// The last repair, after which there is no answer.
+    Last,
     /// All.
     Always,
 }
@@ -44,7 +44,7 @@ impl Default for Deciding {
         Self {
             mends: true,
             checks: true,
-            constrained: Constrained::Again,
+            constrained: Constrained::Last,
             candidates: 4,
             always: false,
             temperature: 0.7,

@@ -164,7 +164,7 @@ async fn drawn(
     };
     let limits = GenerationLimits {
         max_tokens: settings.generation.max_tokens.min(MAX_DRAWN_TOKENS),
-        ..limits(settings, sight, true)
+        ..limits(settings, sight, false)
     };
     let clock = Instant::now();
     let replies = ports.generator.sample(prompt, &limits, &sampling).await;
@@ -228,11 +228,11 @@ async fn repaired(
     Err(unanswerable(&fault))
 }
 
-/// Returns the bounds of a generation; `again` is one after the first.
-fn limits(settings: &AskSettings, sight: &Sight, again: bool) -> GenerationLimits {
+/// Returns the bounds of a generation.
+fn limits(settings: &AskSettings, sight: &Sight, is_last: bool) -> GenerationLimits {
     let is_constrained = match settings.deciding.constrained {
         Constrained::Never => false,
-        Constrained::Again => again,
+        Constrained::Last => is_last,
         Constrained::Always => true,
     };
     GenerationLimits {
@@ -256,14 +256,13 @@ async fn attempt(
     } = asked;
     let clock = Instant::now();
     trace.prompt_hash = prompt.hash();
+    let is_last = trace.repairs > 0 && trace.repairs == settings.max_repairs;
     let writing = Writing::of(*progress);
     let generation = ports
         .generator
-        .generate_heard(
-            prompt,
-            &limits(settings, sight, trace.repairs > 0),
-            &|more| writing.hear(more),
-        )
+        .generate_heard(prompt, &limits(settings, sight, is_last), &|more| {
+            writing.hear(more)
+        })
         .await;
     trace.timings.generate += ms(clock);
     let generation = generation?;

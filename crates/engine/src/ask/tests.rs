@@ -26,6 +26,8 @@ struct World {
     log: Mutex<Vec<String>>,
     replies: Mutex<Vec<&'static str>>,
     prompts: Mutex<Vec<Prompt>>,
+    /// Which generations were held to names.
+    held: Mutex<Vec<bool>>,
     hidden: &'static [&'static str],
     terms: Vec<BusinessTerm>,
     approved: Vec<VerifiedQuery>,
@@ -217,8 +219,17 @@ impl Generator for World {
             is_remote: self.is_remote,
         }
     }
-    async fn generate(&self, prompt: &Prompt, _: &GenerationLimits) -> Result<Generation, Error> {
+    async fn generate(
+        &self,
+        prompt: &Prompt,
+        limits: &GenerationLimits,
+    ) -> Result<Generation, Error> {
         self.note("generate");
+        let is_held = limits.names.is_some();
+        self.held
+            .lock()
+            .expect("no test panics with it")
+            .push(is_held);
         self.prompts
             .lock()
             .expect("no test panics with it")
@@ -558,6 +569,9 @@ fn a_reply_in_prose_is_asked_again_and_then_refused() {
     assert_eq!(refusal.fault, Code::GeneratorGaveNoSql);
     assert_eq!((refusal.repairs, refusal.sql), (2, None));
     assert_eq!(refusal.tokens.prompt, 30, "every attempt counts");
+    // What has one certain correction is left to it; only the last attempt is held to the names.
+    let held = world.held.lock().expect("no test panics with it").clone();
+    assert_eq!(held, [false, false, true]);
 }
 
 #[test]

@@ -65,8 +65,7 @@ pub struct Args {
     /// counts the seconds that it took when it was given
     #[arg(long, value_name = "FILE")]
     pub replies: Option<PathBuf>,
-    /// Hold the model to the visible names while it writes: never, again (whatever is written because the first statement
-    /// was in doubt) or always
+    /// Hold the model to the visible names while it writes: never, last (in the last repair) or always
     #[arg(long, value_name = "WHEN", value_parser = constrained)]
     pub constrained: Option<Constrained>,
     /// Write the schema like this: commented, stored, lines or m-schema
@@ -124,9 +123,9 @@ impl Arm {
 fn constrained(text: &str) -> Result<Constrained, String> {
     match text {
         "never" => Ok(Constrained::Never),
-        "again" => Ok(Constrained::Again),
+        "last" => Ok(Constrained::Last),
         "always" => Ok(Constrained::Always),
-        _ => Err("never, again or always".to_owned()),
+        _ => Err("never, last or always".to_owned()),
     }
 }
 
