@@ -563,18 +563,6 @@ fn a_write_is_refused_at_once_and_not_repaired() {
 }
 
 #[test]
-fn a_reply_in_prose_is_asked_again_and_then_refused() {
-    let world = Arc::new(World::replying(&["I would rather not."; 3]));
-    let refusal = refused(run(&world, &AskSettings::default()));
-    assert_eq!(refusal.fault, Code::GeneratorGaveNoSql);
-    assert_eq!((refusal.repairs, refusal.sql), (2, None));
-    assert_eq!(refusal.tokens.prompt, 30, "every attempt counts");
-    // What has one certain correction is left to it; only the last attempt is held to the names.
-    let held = world.held.lock().expect("no test panics with it").clone();
-    assert_eq!(held, [false, false, true]);
-}
-
-#[test]
 fn a_cancelled_question_is_recorded_as_such() {
     let world = Arc::new(World::replying(&[]));
     let question = Question::parse("Who is there?").expect("a question");

@@ -264,3 +264,18 @@ fn an_answer_that_is_not_sure_enough_is_asked_back_with_its_readings() {
         answered(self::outcome(&model, &settings).1);
     }
 }
+
+#[test]
+fn a_reply_in_prose_is_asked_again_and_then_refused() {
+    let world = Arc::new(World::replying(&["I would rather not."; 3]));
+    let refusal = refused(run(&world, &AskSettings::default()));
+    assert_eq!(refusal.fault, Code::GeneratorGaveNoSql);
+    assert_eq!((refusal.repairs, refusal.sql), (2, None));
+    assert_eq!(refusal.tokens.prompt, 30, "every attempt counts");
+    let held = world.held.lock().expect("no test panics with it");
+    assert_eq!(
+        *held,
+        [false, false, true],
+        "only the last is held to the names"
+    );
+}
