@@ -405,7 +405,7 @@ impl<'n, 't> Reader<'n, 't> {
         let Some(piece) = self.pieces.get(at + 2) else {
             return Ok(at + 1);
         };
-        let is_growing = self.is_growing(at + 2);
+        let is_growing = self.is_growing(at + 2) && !is_closed(piece);
         let column = unquoted(piece);
         if piece == "*" || column == "rowid" {
             return Ok(at + 2);
@@ -503,6 +503,15 @@ impl<'n, 't> Reader<'n, 't> {
         }
         Err(Impossible)
     }
+}
+
+/// Says whether a quoted name has its second quote.
+fn is_closed(piece: &str) -> bool {
+    let quote = piece.chars().next();
+    let closing = quote.map(|quote| if quote == '[' { ']' } else { quote });
+    quote.is_some_and(|quote| "`[\"".contains(quote))
+        && piece.len() > 1
+        && piece.chars().next_back() == closing
 }
 
 /// Returns a name without its quotes, in small letters; the second may be missing as long as it is written.

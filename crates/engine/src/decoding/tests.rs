@@ -46,6 +46,9 @@ fn what_may_still_come_right_is_admitted() {
         "SELECT p.id FROM boats AS p, owners WHERE name = 'FROM nowhere'",
         "SELECT name FROM owners WHERE country = \"Russia\"",
         "SELECT `name` FROM `owners`",
+        "SELECT T1.`na",
+        "SELECT T1.`name`",
+        "SELECT `",
         "SELECT \"name\" FROM \"owners\" WHERE [owner_id] = 2",
         "WITH rich AS (SELECT owner_id AS who, tonnage FROM boats) SELECT who, xyz FROM rich",
         "SELECT total FROM (SELECT SUM(tonnage) AS ",
@@ -88,6 +91,8 @@ fn what_cannot_come_right_is_not() {
         "SELECT p.id FROM boats AS p JOIN owners AS q ON p.owner_id = r.owner_id",
         "SELECT id FROM boats UNION SELECT name FROM match ORDER",
         "SELECT `nam2` FROM",
+        "SELECT T1.`na`",
+        "SELECT p.`owner`",
     ] {
         check(statement, false);
     }

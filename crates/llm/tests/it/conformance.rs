@@ -163,7 +163,7 @@ async fn scripted_generator_conforms() {
         slow: prompt("", "", "slow"),
     };
     run(&subject).await;
-    assert_eq!(generator.calls(), 7);
+    assert_eq!(generator.calls(), 8);
     assert_eq!(generator.abandoned(), 1, "only the dropped one");
 }
 
