@@ -97,7 +97,11 @@ test('a business term is created, found, changed and deleted', async ({ page }) 
   await page.getByLabel('Meaning').fill('A customer without an order for a year')
   await page.getByLabel('Synonyms').fill('lost customer, former customer')
   await page.getByRole('button', { name: 'Save' }).click()
+  await expect(page.getByRole('dialog')).toBeHidden()
+  // The search waits until typing pauses.
+  const searched = page.waitForResponse((response) => response.url().includes('/ontology?search='))
   await page.getByLabel('Search terms').fill(name)
+  await searched
   await page.getByRole('button', { name: `Edit “${name}”` }).click()
   await page.getByLabel('Meaning').fill('A customer without an order for two years')
   await page.getByRole('button', { name: 'Save' }).click()
