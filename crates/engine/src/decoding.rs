@@ -6,6 +6,7 @@
 //! and so is each token that may still come right: a model that is pushed off its own way of cutting words into tokens
 //! writes worse SQL, not better. Source of checking while decoding: Scholak, Schucher and Bahdanau, "PICARD", arXiv 2109.05093.
 
+mod gbnf;
 mod names;
 mod query;
 mod scopes;

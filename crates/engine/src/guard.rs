@@ -25,7 +25,7 @@ use sqlite3_parser::{Bump, FallibleIterator};
 use crate::error::{Code, Error};
 use crate::policy::VisibleSchema;
 use crate::prompt::GeneratedSql;
-pub use functions::{begins_function, is_allowed_function};
+pub use functions::{allowed_functions, begins_function, is_allowed_function};
 pub(crate) use hints::{one_way, quoted};
 pub(crate) use names::{decode, nearest, same};
 use resolve::Resolver;

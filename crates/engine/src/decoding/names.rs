@@ -42,6 +42,12 @@ impl Names {
         }
     }
 
+    /// Returns every name, each once.
+    pub(super) fn all(&self) -> BTreeSet<&str> {
+        let all = self.tables.keys().chain(&self.columns);
+        all.map(String::as_str).collect()
+    }
+
     /// Returns the columns of a table.
     pub(super) fn table(&self, name: &str) -> Option<&BTreeSet<String>> {
         self.tables.get(name)

@@ -25,12 +25,16 @@ const ENDS_OF_SOURCES: [&str; 9] = [
     "except",
 ];
 
+pub(super) fn all() -> impl Iterator<Item = &'static str> {
+    WORDS.split(' ')
+}
+
 pub(super) fn is_word(word: &str) -> bool {
-    WORDS.split(' ').any(|one| one == word)
+    all().any(|one| one == word)
 }
 
 pub(super) fn begins_word(beginning: &str) -> bool {
-    WORDS.split(' ').any(|word| word.starts_with(beginning))
+    all().any(|word| word.starts_with(beginning))
 }
 
 pub(super) fn is_word_of_with(word: &str) -> bool {

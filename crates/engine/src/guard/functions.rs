@@ -198,6 +198,11 @@ pub fn is_allowed_function(name: &str) -> bool {
         .is_ok()
 }
 
+/// Returns the functions that generated SQL may call, in small letters, sorted.
+pub fn allowed_functions() -> &'static [&'static str] {
+    ALLOWED
+}
+
 /// Says whether the name of a function that generated SQL may call begins like this, in small letters.
 pub fn begins_function(beginning: &str) -> bool {
     let first = ALLOWED.partition_point(|name| *name < beginning);

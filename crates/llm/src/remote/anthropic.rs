@@ -1,21 +1,31 @@
 //! Anthropic's messages.
 
-use engine::ports::{Generation, GenerationLimits, TokenCounts};
-use engine::prompt::Prompt;
+use engine::ports::{Generation, TokenCounts};
 use serde_json::{Value, json};
 
-use super::generator::{Drawing, Quirks};
+use super::generator::{Asking, Quirks};
+use super::streaming::{Dialect, push};
 
 /// The version of the protocol spoken here.
 pub(super) const VERSION: &str = "2023-06-01";
 
-pub(super) fn body(
-    model: &str,
-    prompt: &Prompt,
-    limits: &GenerationLimits,
-    drawing: Option<Drawing>,
-    quirks: Quirks,
-) -> Value {
+/// How a reply is streamed: a message that begins, bits of its blocks, and how it ends.
+pub(super) const DIALECT: Dialect = Dialect {
+    empty: || {
+        json!({
+            "content": [{ "type": "text", "text": "" }],
+            "stop_reason": null,
+            "usage": {},
+        })
+    },
+    add,
+    is_whole: |reply| reply["stop_reason"].is_string(),
+};
+
+pub(super) fn body(asking: &Asking<'_>, quirks: Quirks) -> Value {
+    let Asking {
+        prompt, drawing, ..
+    } = asking;
     let mut content = Vec::new();
     // An empty block is refused.
     if !prompt.schema.is_empty() {
@@ -30,10 +40,13 @@ pub(super) fn body(
         content.push(json!({ "type": "text", "text": prompt.tail }));
     }
     let mut body = json!({
-        "model": model,
-        "max_tokens": limits.max_tokens,
+        "model": asking.model,
+        "max_tokens": asking.limits.max_tokens,
         "messages": [{ "role": "user", "content": content }],
     });
+    if asking.is_heard && !quirks.no_stream {
+        body["stream"] = true.into();
+    }
     if !prompt.system.is_empty() {
         body["system"] = prompt.system.as_str().into();
     }
@@ -43,6 +56,23 @@ pub(super) fn body(
             drawing.map_or(json!(0), |drawing| json!(drawing.temperature.min(1.0)));
     }
     body
+}
+
+fn add(reply: &mut Value, event: &Value) -> String {
+    // The beginning has the tokens read, the end those written.
+    for usage in [&event["message"]["usage"], &event["usage"]] {
+        if let (Some(whole), Some(more)) = (reply["usage"].as_object_mut(), usage.as_object()) {
+            let counts = more.iter().filter(|(_, count)| !count.is_null());
+            whole.extend(counts.map(|(name, count)| (name.clone(), count.clone())));
+        }
+    }
+    let delta = &event["delta"];
+    if delta["stop_reason"].is_string() {
+        reply["stop_reason"] = delta["stop_reason"].clone();
+    }
+    let text = delta["text"].as_str().unwrap_or_default();
+    push(&mut reply["content"][0]["text"], text);
+    text.to_owned()
 }
 
 pub(super) fn read(reply: &Value) -> Option<Generation> {

@@ -2,12 +2,16 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::time::Duration;
 
+use engine::ports::Heard;
 use engine::{Code, Error};
-use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};
 use serde_json::Value;
+
+use super::streaming::{Broken, Dialect, Streamed};
 
 /// A reply longer than this is a fault of the server, not an answer.
 const REPLY_BYTES_AT_MOST: usize = 8 << 20;
@@ -70,6 +74,12 @@ pub(super) struct Reach<'a> {
     pub timeout: Option<Duration>,
     pub attempts_at_most: u32,
     pub backoff: Duration,
+}
+
+/// Who is told a reply bit by bit.
+pub(super) struct Listener<'h> {
+    pub dialect: Dialect,
+    pub heard: &'h Heard<'h>,
 }
 
 /// Asks one server in one way.
@@ -165,16 +175,17 @@ impl RemoteClient {
     }
 
     /// Asks, again after failures that may pass, and returns the reply. `adapt` hears a refusal with its body and what
-    /// the server wrote, and says whether `body` will be another one from now on.
+    /// the server wrote, and says whether `body` will be another one from now on. `listener` hears a reply that is streamed.
     pub(super) async fn ask(
         &self,
         body: impl Fn() -> Value,
         adapt: impl Fn(StatusCode, &Value, &str) -> bool,
+        listener: Option<&Listener<'_>>,
     ) -> Result<Value, Error> {
         let mut failures = 0;
         let mut backoff = self.backoff;
         loop {
-            match self.attempt(&body(), &adapt).await? {
+            match self.attempt(&body(), &adapt, listener).await? {
                 Attempt::Reply(reply) => return Ok(reply),
                 Attempt::Adapted => {}
                 Attempt::Transient(error, pause) => {
@@ -199,6 +210,7 @@ impl RemoteClient {
         &self,
         body: &Value,
         adapt: &impl Fn(StatusCode, &Value, &str) -> bool,
+        listener: Option<&Listener<'_>>,
     ) -> Result<Attempt, Error> {
         let sent = self
             .client
@@ -216,6 +228,9 @@ impl RemoteClient {
             Err(error) => return Ok(Attempt::Transient(self.unreachable(error), None)),
         };
         let status = response.status();
+        if let Some(listener) = listener.filter(|_| is_stream(&response)) {
+            return Ok(Attempt::Reply(self.hear(response, listener).await?));
+        }
         if status.is_success() {
             let bytes = self.read_body(response).await?;
             let reply = serde_json::from_slice(&bytes);
@@ -242,23 +257,61 @@ impl RemoteClient {
     /// Reads a body up to a bound; more than that is an error.
     async fn read_body(&self, mut response: Response) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
-        let broken = |error: reqwest::Error| {
-            self.failed(&format!(
-                "the reply of the {} broke off",
-                self.wording.model
-            ))
-            .with_cause(causes(&error.without_url()))
-        };
-        while let Some(chunk) = response.chunk().await.map_err(broken)? {
-            if bytes.len() + chunk.len() > REPLY_BYTES_AT_MOST {
-                return Err(self.failed(&format!(
-                    "the reply of the {} is too long",
-                    self.wording.model
-                )));
-            }
+        while let Some(chunk) = self.next(&mut response, bytes.len()).await? {
             bytes.extend_from_slice(&chunk);
         }
         Ok(bytes)
+    }
+
+    /// Reads a streamed reply up to the same bound, and tells it as it comes.
+    async fn hear(&self, mut response: Response, listener: &Listener<'_>) -> Result<Value, Error> {
+        let mut streamed = Streamed::new(listener.dialect);
+        let mut read = 0;
+        let failed = |broken| match broken {
+            Broken::Off => self.broken_off(),
+            Broken::Unreadable => self.malformed(),
+            Broken::Failed(explanation) => self
+                .failed(&format!(
+                    "the {} failed while it answered",
+                    self.wording.model
+                ))
+                .with_hint("the log says what the provider wrote")
+                .with_cause(self.shorten(&explanation)),
+        };
+        while let Some(chunk) = self.next(&mut response, read).await? {
+            read += chunk.len();
+            let text = streamed.take(&chunk).map_err(failed)?;
+            if !text.is_empty() {
+                (listener.heard)(&text);
+            }
+        }
+        streamed.whole().map_err(failed)
+    }
+
+    /// Returns the next bytes of a body of which so many have been read.
+    async fn next(
+        &self,
+        response: &mut Response,
+        read: usize,
+    ) -> Result<Option<impl Deref<Target = [u8]> + use<>>, Error> {
+        let broken =
+            |error: reqwest::Error| self.broken_off().with_cause(causes(&error.without_url()));
+        let chunk = response.chunk().await.map_err(broken)?;
+        let length = chunk.as_ref().map_or(0, |chunk| chunk.len());
+        if read + length > REPLY_BYTES_AT_MOST {
+            return Err(self.failed(&format!(
+                "the reply of the {} is too long",
+                self.wording.model
+            )));
+        }
+        Ok(chunk)
+    }
+
+    fn broken_off(&self) -> Error {
+        self.failed(&format!(
+            "the reply of the {} broke off",
+            self.wording.model
+        ))
     }
 
     fn failed(&self, message: &str) -> Error {
@@ -367,6 +420,13 @@ fn pause_asked_for(response: &Response) -> Option<Duration> {
     let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
     let pause = Duration::from_secs(seconds.trim().parse().ok()?);
     Some(pause.min(PAUSE_AT_MOST))
+}
+
+/// Says whether a reply was granted and comes bit by bit; a server that does not stream answers in one piece.
+fn is_stream(response: &Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE);
+    response.status().is_success()
+        && kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
 fn is_loopback(url: &Url) -> bool {

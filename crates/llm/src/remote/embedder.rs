@@ -131,7 +131,7 @@ impl RemoteEmbedder {
                 "encoding_format": "float",
             })
         };
-        let reply = self.client.ask(body, |_, _, _| false).await?;
+        let reply = self.client.ask(body, |_, _, _| false, None).await?;
         self.read(reply, texts.len())
     }
 

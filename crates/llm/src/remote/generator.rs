@@ -1,10 +1,13 @@
 //! A generator over HTTP.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use engine::ports::{Candidate, Generation, GenerationLimits, Generator, ModelIdentity, Sampling};
+use engine::ports::{
+    Candidate, Generation, GenerationLimits, Generator, Heard, ModelIdentity, Sampling,
+};
 use engine::prompt::Prompt;
 use engine::{Code, Error};
 use reqwest::StatusCode;
@@ -12,7 +15,8 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use super::client::{ApiKey, Reach, RemoteClient, Wording, secret};
+use super::client::{ApiKey, Listener, Reach, RemoteClient, Wording, secret};
+use super::streaming::Dialect;
 use super::{anthropic, openai};
 
 /// How errors of a generator name what was configured.
@@ -53,6 +57,18 @@ impl Provider {
     }
 }
 
+/// How a server is told the grammar of a reply.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Grammar {
+    /// Not at all.
+    #[default]
+    None,
+    /// As llama.cpp's server takes it, and what is built on that: `grammar`.
+    LlamaCpp,
+    /// As vLLM takes it from version 0.12 on: `structured_outputs`.
+    Vllm,
+}
+
 /// How to reach a remote model.
 #[derive(Debug, Clone)]
 pub struct RemoteSettings {
@@ -64,6 +80,8 @@ pub struct RemoteSettings {
     pub api_key: Option<ApiKey>,
     /// The model's name at the provider.
     pub model: String,
+    /// Whether and how it can be held to names; for [`Provider::OpenAi`] only.
+    pub grammar: Grammar,
     /// Wait for a connection.
     pub connect_timeout: Duration,
     /// Requests sent for one reply, as long as no byte of a reply has come.
@@ -80,6 +98,7 @@ impl RemoteSettings {
             base_url: None,
             api_key: None,
             model: model.into(),
+            grammar: Grammar::None,
             connect_timeout: Duration::from_secs(10),
             attempts_at_most: 3,
             backoff: Duration::from_millis(500),
@@ -92,6 +111,7 @@ impl RemoteSettings {
 pub struct RemoteGenerator {
     provider: Provider,
     model: String,
+    grammar: Grammar,
     client: RemoteClient,
     /// Whatever is learnt of a model is kept for the next question.
     quirks: Mutex<Quirks>,
@@ -104,6 +124,20 @@ pub(super) struct Drawing {
     pub count: usize,
     pub temperature: f64,
     pub seed: u64,
+}
+
+/// All that one request is made of, but for what the model does not take.
+pub(super) struct Asking<'a> {
+    pub model: &'a str,
+    pub prompt: &'a Prompt,
+    pub limits: &'a GenerationLimits,
+    /// `None` is the likeliest reply.
+    pub drawing: Option<Drawing>,
+    /// The reply is wanted bit by bit.
+    pub is_heard: bool,
+    /// In GBNF.
+    pub grammar: Option<String>,
+    pub grammar_field: Grammar,
 }
 
 /// What this model turned out not to take, by its refusals.
@@ -119,6 +153,12 @@ pub(super) struct Quirks {
     pub no_seed: bool,
     /// It does not tell how likely a text is.
     pub no_logprobs: bool,
+    /// It does not count tokens in a stream.
+    pub no_stream_options: bool,
+    /// It sends its reply in one piece.
+    pub no_stream: bool,
+    /// It cannot be held to a grammar, or not to ours.
+    pub no_grammar: bool,
 }
 
 impl RemoteGenerator {
@@ -148,28 +188,45 @@ impl RemoteGenerator {
             client: RemoteClient::new(reach, &WORDING)?,
             provider: settings.provider,
             model: settings.model,
+            grammar: settings.grammar,
             quirks: Mutex::default(),
         })
     }
 
-    /// Sends one request and returns its replies, at least one.
+    /// Sends one request and returns its replies, at least one. `heard` is told the first bit by bit, where the server
+    /// streams it.
     async fn ask(
         &self,
         prompt: &Prompt,
         limits: &GenerationLimits,
         drawing: Option<Drawing>,
+        heard: Option<&Heard<'_>>,
     ) -> Result<Vec<Generation>, Error> {
-        let model = &self.model;
+        let names = limits
+            .names
+            .as_ref()
+            .filter(|_| self.grammar != Grammar::None);
+        let asking = Asking {
+            model: &self.model,
+            prompt,
+            limits,
+            drawing,
+            is_heard: heard.is_some(),
+            grammar: names.and_then(|names| names.to_gbnf()),
+            grammar_field: self.grammar,
+        };
         // What this request learns is kept only if a reply came of it: a refusal may have had other reasons.
         let quirks = Mutex::new(*lock(&self.quirks));
-        let body = || match self.provider {
-            Provider::OpenAi => openai::body(model, prompt, limits, drawing, *lock(&quirks)),
-            Provider::Anthropic => anthropic::body(model, prompt, limits, drawing, *lock(&quirks)),
+        let (body, dialect): (fn(&Asking<'_>, Quirks) -> Value, Dialect) = match self.provider {
+            Provider::OpenAi => (openai::body, openai::DIALECT),
+            Provider::Anthropic => (anthropic::body, anthropic::DIALECT),
         };
         let adapt = |status, body: &Value, explanation: &str| {
             lock(&quirks).learn(status, body, explanation)
         };
-        let reply = self.client.ask(body, adapt).await?;
+        let listener = heard.map(|heard| Listener { dialect, heard });
+        let body = || body(&asking, *lock(&quirks));
+        let reply = self.client.ask(body, adapt, listener.as_ref()).await?;
         let read = match self.provider {
             Provider::OpenAi => openai::read(&reply),
             Provider::Anthropic => anthropic::read(&reply).map(|reply| vec![reply]),
@@ -186,8 +243,9 @@ impl RemoteGenerator {
         prompt: &Prompt,
         limits: &GenerationLimits,
         drawing: Option<Drawing>,
+        heard: Option<&Heard<'_>>,
     ) -> Result<Vec<Generation>, Error> {
-        match timeout_at(deadline, self.ask(prompt, limits, drawing)).await {
+        match timeout_at(deadline, self.ask(prompt, limits, drawing, heard)).await {
             Ok(result) => result,
             Err(_) => Err(Error::new(
                 Code::GeneratorTimeout,
@@ -198,6 +256,20 @@ impl RemoteGenerator {
             )
             .with_hint("ask again, or allow more time")),
         }
+    }
+
+    async fn first(
+        &self,
+        prompt: &Prompt,
+        limits: &GenerationLimits,
+        heard: Option<&Heard<'_>>,
+    ) -> Result<Generation, Error> {
+        let deadline = Instant::now() + limits.timeout;
+        let replies = self
+            .ask_until(deadline, prompt, limits, None, heard)
+            .await?;
+        let first = replies.into_iter().next();
+        first.ok_or_else(|| self.client.malformed())
     }
 }
 
@@ -216,10 +288,26 @@ impl Generator for RemoteGenerator {
         prompt: &Prompt,
         limits: &GenerationLimits,
     ) -> Result<Generation, Error> {
-        let deadline = Instant::now() + limits.timeout;
-        let replies = self.ask_until(deadline, prompt, limits, None).await?;
-        let first = replies.into_iter().next();
-        first.ok_or_else(|| self.client.malformed())
+        self.first(prompt, limits, None).await
+    }
+
+    async fn generate_heard(
+        &self,
+        prompt: &Prompt,
+        limits: &GenerationLimits,
+        heard: &Heard<'_>,
+    ) -> Result<Generation, Error> {
+        let was_heard = AtomicBool::new(false);
+        let hear = |more: &str| {
+            was_heard.store(true, Ordering::Relaxed);
+            heard(more);
+        };
+        let generation = self.first(prompt, limits, Some(&hear)).await?;
+        // It was not streamed.
+        if !was_heard.load(Ordering::Relaxed) {
+            heard(&generation.text);
+        }
+        Ok(generation)
     }
 
     /// Asks for all in one request where the server takes that, and else one after the other; then each of them counts
@@ -240,7 +328,7 @@ impl Generator for RemoteGenerator {
                 seed: sampling.seed.wrapping_add(draws.len() as u64),
             };
             match self
-                .ask_until(deadline, prompt, limits, Some(drawing))
+                .ask_until(deadline, prompt, limits, Some(drawing), None)
                 .await
             {
                 Ok(replies) => draws.extend(replies.into_iter().take(drawing.count)),
@@ -261,6 +349,7 @@ impl Quirks {
     fn learn(&mut self, status: StatusCode, body: &Value, explanation: &str) -> bool {
         let has = |name: &str| body.get(name).is_some();
         let names = |name: &str| explanation.contains(name) && has(name);
+        let has_grammar = has("grammar") || has("structured_outputs");
         match status {
             StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {}
             // Some models may be asked, but not this.
@@ -275,12 +364,24 @@ impl Quirks {
             self.no_logprobs = true;
         } else if names("seed") {
             self.no_seed = true;
+        } else if names("stream_options") {
+            self.no_stream_options = true;
+        } else if explanation.contains("stream") && body["stream"] == true {
+            self.no_stream = true;
+        } else if explanation.contains("grammar") && has_grammar {
+            self.no_grammar = true;
         // The refusal does not say what it is about. What is asked for least often is left out first: what a request
         // without it was granted is likely granted again.
+        } else if has_grammar {
+            self.no_grammar = true;
         } else if has("n") {
             self.no_count = true;
         } else if has("seed") {
             self.no_seed = true;
+        } else if has("stream_options") {
+            self.no_stream_options = true;
+        } else if body["stream"] == true {
+            self.no_stream = true;
         } else if has("logprobs") {
             self.no_logprobs = true;
         } else {
@@ -296,6 +397,9 @@ impl Quirks {
         self.no_count |= learnt.no_count;
         self.no_seed |= learnt.no_seed;
         self.no_logprobs |= learnt.no_logprobs;
+        self.no_stream_options |= learnt.no_stream_options;
+        self.no_stream |= learnt.no_stream;
+        self.no_grammar |= learnt.no_grammar;
     }
 }
 

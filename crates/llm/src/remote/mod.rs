@@ -6,7 +6,8 @@ mod client;
 mod embedder;
 mod generator;
 mod openai;
+mod streaming;
 
 pub use client::ApiKey;
 pub use embedder::{RemoteEmbedder, RemoteEmbedderSettings};
-pub use generator::{Provider, RemoteGenerator, RemoteSettings};
+pub use generator::{Grammar, Provider, RemoteGenerator, RemoteSettings};

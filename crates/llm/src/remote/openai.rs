@@ -1,36 +1,57 @@
 //! OpenAI's chat completions.
 
-use engine::ports::{Generation, GenerationLimits, Likelihood, TokenCounts};
-use engine::prompt::Prompt;
+use engine::ports::{Generation, Likelihood, TokenCounts};
 use serde_json::{Value, json};
 
-use super::generator::{Drawing, Quirks};
+use super::generator::{Asking, Grammar, Quirks};
+use super::streaming::{Dialect, push};
 
-pub(super) fn body(
-    model: &str,
-    prompt: &Prompt,
-    limits: &GenerationLimits,
-    drawing: Option<Drawing>,
-    quirks: Quirks,
-) -> Value {
+/// How a reply is streamed: chunks with a delta each, the tokens' counts in the last.
+pub(super) const DIALECT: Dialect = Dialect {
+    empty: || {
+        json!({ "choices": [{
+            "message": { "content": "" },
+            "logprobs": { "content": [] },
+            "finish_reason": null,
+        }] })
+    },
+    add,
+    is_whole: |reply| reply["choices"][0]["finish_reason"].is_string(),
+};
+
+pub(super) fn body(asking: &Asking<'_>, quirks: Quirks) -> Value {
+    let Asking {
+        prompt, drawing, ..
+    } = asking;
     let mut messages = Vec::new();
     if !prompt.system.is_empty() {
         messages.push(json!({ "role": "system", "content": prompt.system }));
     }
     let user = format!("{}{}", prompt.schema, prompt.tail);
     messages.push(json!({ "role": "user", "content": user }));
-    let mut body = json!({ "model": model, "messages": messages, "stream": false });
+    let is_streamed = asking.is_heard && !quirks.no_stream;
+    let mut body = json!({ "model": asking.model, "messages": messages, "stream": is_streamed });
+    if is_streamed && !quirks.no_stream_options {
+        body["stream_options"] = json!({ "include_usage": true });
+    }
     let max_tokens = if quirks.renamed_max_tokens {
         "max_completion_tokens"
     } else {
         "max_tokens"
     };
-    body[max_tokens] = limits.max_tokens.into();
+    body[max_tokens] = asking.limits.max_tokens.into();
     if !quirks.no_temperature {
         body["temperature"] = drawing.map_or(json!(0), |drawing| json!(drawing.temperature));
     }
     if !quirks.no_logprobs {
         body["logprobs"] = true.into();
+    }
+    if let Some(grammar) = asking.grammar.as_deref().filter(|_| !quirks.no_grammar) {
+        match asking.grammar_field {
+            Grammar::None => {}
+            Grammar::LlamaCpp => body["grammar"] = grammar.into(),
+            Grammar::Vllm => body["structured_outputs"] = json!({ "grammar": grammar }),
+        }
     }
     if let Some(drawing) = drawing {
         if drawing.count > 1 && !quirks.no_count {
@@ -42,6 +63,26 @@ pub(super) fn body(
         }
     }
     body
+}
+
+fn add(reply: &mut Value, event: &Value) -> String {
+    if event["usage"].is_object() {
+        reply["usage"] = event["usage"].clone();
+    }
+    let choice = &event["choices"][0];
+    let text = choice["delta"]["content"].as_str().unwrap_or_default();
+    let whole = &mut reply["choices"][0];
+    push(&mut whole["message"]["content"], text);
+    if let (Some(logprobs), Some(more)) = (
+        whole["logprobs"]["content"].as_array_mut(),
+        choice["logprobs"]["content"].as_array(),
+    ) {
+        logprobs.extend(more.iter().cloned());
+    }
+    if choice["finish_reason"].is_string() {
+        whole["finish_reason"] = choice["finish_reason"].clone();
+    }
+    text.to_owned()
 }
 
 /// Returns the replies; the first carries the tokens of all, of which the server tells only the sum.

@@ -1,6 +1,7 @@
 //! Remote models, played by servers of the test.
 
 mod sampling;
+mod streaming;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -11,7 +11,7 @@ use super::{anthropic_reply, ask, generator, ok, openai_reply};
 use crate::conformance::prompt;
 
 /// A server that answers by the body of a request.
-async fn server(
+pub(super) async fn server(
     respond: impl Fn(&Value) -> ResponseTemplate + Send + Sync + 'static,
 ) -> MockServer {
     let server = MockServer::start().await;
@@ -23,13 +23,13 @@ async fn server(
 }
 
 /// The values of one parameter in all requests; null where it was left out.
-async fn asked_for(server: &MockServer, name: &str) -> Vec<Value> {
+pub(super) async fn asked_for(server: &MockServer, name: &str) -> Vec<Value> {
     let requests = server.received_requests().await.expect("they are recorded");
     let value = |request: &Request| request.body_json::<Value>().expect("JSON")[name].clone();
     requests.iter().map(value).collect()
 }
 
-fn refused(status: u16, why: &str) -> ResponseTemplate {
+pub(super) fn refused(status: u16, why: &str) -> ResponseTemplate {
     ResponseTemplate::new(status).set_body_json(json!({ "error": { "message": why } }))
 }
 
