@@ -26,6 +26,29 @@ test('work in the background is started and seen to be done', async ({ page }) =
   await expect(job.getByText('Done')).toBeVisible()
 })
 
+test('a setting is made, kept secret and taken back', async ({ page }) => {
+  await page.goto('/admin/configuration')
+  const form = page.getByRole('dialog')
+  const save = async (value: string, isSecret: boolean) => {
+    await form.getByLabel('Value', { exact: true }).fill(value)
+    await form.getByLabel(/^Secret/).setChecked(isSecret)
+    await form.getByRole('button', { name: 'Save' }).click()
+    await expect(form).toBeHidden()
+  }
+  await page.getByRole('button', { name: 'New setting' }).click()
+  await form.getByLabel('Name').fill('report_footer')
+  await save('For internal use', false)
+  const setting = page.getByRole('listitem').filter({ hasText: 'report_footer' })
+  await expect(setting).toContainText('For internal use')
+  await page.getByRole('button', { name: 'Edit report_footer' }).click()
+  await save('Between us', true)
+  await expect(setting).toContainText('secret')
+  await expect(page.getByText('Between us')).toHaveCount(0)
+  await page.getByRole('button', { name: 'Delete report_footer' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
+  await expect(setting).toHaveCount(0)
+})
+
 test('a column is hidden and shown again', async ({ page }) => {
   await page.goto('/admin/policies')
   await page.getByLabel('Table').fill('employees')

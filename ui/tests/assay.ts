@@ -45,10 +45,11 @@ interface Wanted {
   embedOrigins?: string
   /** The pages come from the program, whatever those of the other tests do: only it speaks with other sites. */
   fromBinary?: boolean
+  env?: Record<string, string>
 }
 
 /** With a scripted model, unless the local one is wanted. */
-export async function startAssay({ model: kind = 'scripted', embedOrigins, fromBinary }: Wanted = {}): Promise<Running> {
+export async function startAssay({ model: kind = 'scripted', embedOrigins, fromBinary, env }: Wanted = {}): Promise<Running> {
   const model = await startScriptedModel()
   const folder = mkdtempSync(join(tmpdir(), 'assay-ui-'))
   const port = await freePort()
@@ -75,6 +76,7 @@ export async function startAssay({ model: kind = 'scripted', embedOrigins, fromB
         ...(embedOrigins ? { EMBED_ORIGINS: embedOrigins } : {}),
         EMBEDDING_PROVIDER: 'none',
         LOGIN_TRIES_PER_ADDRESS: '10000',
+        ...env,
       },
       stdio: ['ignore', 'ignore', process.env.ASSAY_LOG ? 'inherit' : 'ignore'],
     })

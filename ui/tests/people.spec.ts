@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { ask, expect, lastTurn, people, signIn, test } from './fixtures'
 
 test('one person proposes a verified query, another approves it, and it answers', async ({ page, browser }) => {
@@ -109,6 +110,32 @@ test('a business term is created, found, changed and deleted', async ({ page }) 
   await page.getByRole('button', { name: `Delete “${name}”` }).click()
   await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
   await expect(page.getByText('No term fits this search.')).toBeVisible()
+})
+
+test('business terms leave as a file and come back from one', async ({ page }) => {
+  const name = `quiet season ${Date.now()}`
+  await signIn(page, people.analyst)
+  await page.goto('/terms')
+  const bringIn = async (yaml: string) => {
+    await page.getByRole('button', { name: 'Import' }).click()
+    await page.getByRole('dialog').getByLabel('YAML file').setInputFiles({ name: 'terms.yaml', mimeType: 'application/yaml', buffer: Buffer.from(yaml) })
+    await page.getByRole('dialog').getByRole('button', { name: 'Import' }).click()
+  }
+  await bringIn(`terms:\n  - term_name: ${name}\n    description: From June to August\n    synonyms: [summer]\n`)
+  await expect(page.getByText(/^1 added, 0 changed/)).toBeVisible()
+
+  const saved = page.waitForEvent('download')
+  await page.getByRole('button', { name: 'Export' }).click()
+  const download = await saved
+  expect(download.suggestedFilename()).toBe('business-terms.yaml')
+  const file = await readFile(await download.path(), 'utf8')
+  expect(file).toContain(name)
+
+  await bringIn(file.replace('From June to August', 'From May to August'))
+  await expect(page.getByText(/^0 added, 1 changed/)).toBeVisible()
+  await expect(page.getByText('From May to August').first()).toBeVisible()
+  await bringIn('terms: [unclosed')
+  await expect(page.getByRole('dialog').getByRole('alert')).toBeVisible()
 })
 
 test('an API key is shown once and revoked', async ({ page }) => {
