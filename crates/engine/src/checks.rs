@@ -7,6 +7,7 @@
 
 mod asked;
 mod division;
+mod entities;
 mod joins;
 mod labels;
 mod literals;
@@ -69,6 +70,8 @@ pub enum FindingKind {
     OuterColumn,
     /// A table in FROM is tied to no other.
     UnjoinedTable,
+    /// The question names a table that the SQL does not read.
+    TableNotRead,
     /// Rows are sorted the other way round than is asked for.
     WrongOrder,
     /// The result has another shape than what is asked for.
@@ -90,6 +93,7 @@ impl FindingKind {
             FindingKind::WholeNumberDivision => "whole_number_division",
             FindingKind::OuterColumn => "outer_column",
             FindingKind::UnjoinedTable => "unjoined_table",
+            FindingKind::TableNotRead => "table_not_read",
             FindingKind::WrongOrder => "wrong_order",
             FindingKind::Shape => "shape",
             FindingKind::NoRows => "no_rows",
@@ -128,6 +132,7 @@ pub fn check(sql: &GuardedSql, evidence: &Evidence<'_>) -> Vec<Finding> {
         division::check(subject, findings);
         joins::check_fan_out(subject, findings);
         literals::check(subject, findings);
+        entities::check(subject, findings);
         shape::check(subject, findings);
     })
 }

@@ -50,21 +50,28 @@ pub struct Signals {
 const NAMES: [&str; 7] = [
     "intercept",
     "least log probability",
-    "share that agrees",
+    "all agree",
     "findings",
     "no rows",
     "subqueries",
     "hundreds of characters",
 ];
 
+/// What stands for agreement where only one statement was written, because it left no doubt: of 121 such answers to the
+/// developer set, this share had the same rows in four more that were drawn.
+const AGREED_UNSEEN: f64 = 0.71;
+
 /// Returns the numbers that the regression weighs; each is between -10 and 10.
 pub fn features(signals: &Signals) -> Vec<f64> {
-    let share = f64::from(signals.agreeing) / f64::from(signals.drawn.max(1));
+    let all_agree = match signals.drawn {
+        0 | 1 => AGREED_UNSEEN,
+        drawn => f64::from(u8::from(signals.agreeing >= drawn)),
+    };
     let flag = |is: bool| f64::from(u8::from(is));
     vec![
         1.0,
         signals.least_logprob.unwrap_or(0.0).max(-5.0),
-        share,
+        all_agree,
         flag(!signals.findings.is_empty()),
         flag(signals.rows == 0),
         f64::from(signals.subqueries.min(5)),

@@ -209,6 +209,7 @@ pub fn app(
             reuse: settings.reuses_sql,
             deciding: Deciding {
                 candidates: settings.llm.candidates,
+                always: settings.llm.draws_always,
                 ..Deciding::default()
             },
             thresholds: settings.llm.thresholds,

@@ -30,9 +30,9 @@ pub struct Deciding {
     pub checks: bool,
     /// The model is held to the visible names while it writes.
     pub constrained: Constrained,
-    /// Statements drawn when the first one leaves a doubt; 0 is none.
+    /// Statements drawn beside the first one; 0 is none.
     pub candidates: u32,
-    /// They are drawn for every question, whether the first one leaves a doubt or not.
+    /// They are drawn for every question, and not only when the first one leaves a doubt.
     pub always: bool,
     /// How far drawn statements stray from the likeliest; 0 is not at all.
     pub temperature: f32,

@@ -1,5 +1,6 @@
 //! Each check on what it must find and, more often, on what it must leave alone. Clinics, shops and libraries only.
 
+mod entities;
 mod joins;
 mod labels;
 mod literals;

@@ -90,6 +90,11 @@ impl Sampler {
 
     /// Returns a token; `None` if no token has a probability.
     pub(super) fn choose(&mut self, logits: &[f32]) -> Option<Chosen> {
+        Top::of(logits).map(|top| self.choose_among(&top))
+    }
+
+    /// Returns the token that [`Sampler::choose`] returns for the logits that these are of.
+    pub(super) fn choose_among(&mut self, top: &Top) -> Chosen {
         // Taken also where it decides nothing, so that the nth token has the nth number.
         let random = self.random.unit();
         // So written that what is not a number counts as 0.
@@ -97,34 +102,54 @@ impl Sampler {
             self.temperature.partial_cmp(&0.0),
             Some(std::cmp::Ordering::Greater)
         ) {
-            return likeliest(logits);
+            return top.chosen(0);
         }
-        let mut top = likeliest_first(logits);
-        let (_, highest) = *top.first()?;
-        let log_sum = log_sum(logits, highest);
-        let logprob = |logit: f32| f64::from(logit - highest) - log_sum;
-
         let mut probability = 0.0;
-        let outside = top.iter().position(|(_, logit)| {
-            let is_outside = probability >= TOP_PROBABILITY;
-            probability += logprob(*logit).exp();
-            is_outside
+        let inside = top.likeliest.iter().take_while(|(_, below)| {
+            let is_inside = probability < TOP_PROBABILITY;
+            probability += (below - top.log_sum).exp();
+            is_inside
         });
-        top.truncate(outside.unwrap_or(top.len()));
-
-        let weight = |logit: f32| (f64::from(logit - highest) / self.temperature).exp();
-        let total: f64 = top.iter().map(|(_, logit)| weight(*logit)).sum();
+        let inside = inside.count();
+        let weight = |at: usize| (top.likeliest[at].1 / self.temperature).exp();
+        let total: f64 = (0..inside).map(weight).sum();
         let mut left = random * total;
-        let drawn = top.iter().find(|(_, logit)| {
-            left -= weight(*logit);
+        let drawn = (0..inside).find(|at| {
+            left -= weight(*at);
             left < 0.0
         });
         // Rounding may leave a little over after the last.
-        let (id, logit) = *drawn.or(top.last())?;
-        Some(Chosen {
-            id,
-            logprob: logprob(logit),
+        top.chosen(drawn.unwrap_or(inside - 1))
+    }
+}
+
+/// The likeliest of all tokens: as much of the logits as drawing looks at.
+#[derive(Debug)]
+pub(super) struct Top {
+    /// At most [`TOP_COUNT`], at least one, each with how far its logit is below the highest.
+    likeliest: Vec<(i32, f64)>,
+    /// As [`log_sum`] gives it.
+    log_sum: f64,
+}
+
+impl Top {
+    /// `None` if no token has a probability.
+    pub(super) fn of(logits: &[f32]) -> Option<Self> {
+        let top = likeliest_first(logits);
+        let (_, highest) = *top.first()?;
+        let below = |(id, logit)| (id, f64::from(logit - highest));
+        Some(Self {
+            likeliest: top.into_iter().map(below).collect(),
+            log_sum: log_sum(logits, highest),
         })
+    }
+
+    fn chosen(&self, at: usize) -> Chosen {
+        let (id, below) = self.likeliest[at];
+        Chosen {
+            id,
+            logprob: below - self.log_sum,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod chat;
 mod choosing;
 mod cpu;
 mod draft;
+mod drawing;
 mod embedder;
 mod embedding;
 mod generator;

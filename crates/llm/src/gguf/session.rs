@@ -16,12 +16,12 @@ use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
-use llama_cpp_2::vocab::LlamaVocab;
 
 use super::chat::ChatFormat;
-use super::choosing::{Sampler, likeliest};
+use super::choosing::{Top, likeliest};
 use super::cpu;
 use super::draft::Draft;
+use super::drawing::{Draw, Written};
 use super::prefix_states::{DiskStates, Key, MemoryStates};
 use super::protocol::{GeneratorSettings, Replies, Timings, WireTokens, WorkerSettings};
 
@@ -44,6 +44,8 @@ pub(super) struct Session<'m> {
     batch_tokens: usize,
     /// The tokens whose state the context holds, in order.
     held: Vec<LlamaToken>,
+    /// The last reply, if it was written greedily and freely.
+    written: Option<Written>,
     /// What every key begins with.
     key_base: blake3::Hasher,
     memory: MemoryStates<SeqState>,
@@ -133,6 +135,7 @@ impl<'m> Session<'m> {
             batch: LlamaBatch::new(batch_room as usize, 1),
             batch_tokens: batch_tokens as usize,
             held: Vec::new(),
+            written: None,
             key_base,
             memory: MemoryStates::new(role.state_memory_bytes),
             disk,
@@ -154,11 +157,38 @@ impl<'m> Session<'m> {
         writing: &mut Writing<'_>,
     ) -> Result<Replies, Error> {
         let mut timings = Timings::default();
-        let mut prompt_tokens = self.read(prompt, writing, &mut timings)?;
-        let drafts = timed(&mut timings.generate_ms, || match sampling {
-            None => Ok(vec![self.continue_greedily(writing)?]),
-            Some(sampling) => self.draw(sampling, writing),
-        })?;
+        let tokens = self.chat.tokens(&self.model.vocab(), prompt)?;
+        let prefix_length = tokens.prefix.len();
+        let all = [tokens.prefix, tokens.tail].concat();
+        let written = self.written.take();
+        let written =
+            written.filter(|written| written.is_of(&all, writing) && self.held.starts_with(&all));
+        let (drafts, reused) = match (sampling, written) {
+            (Some(sampling), Some(written)) => {
+                let drafts = timed(&mut timings.generate_ms, || {
+                    self.draw(sampling, writing, all.len(), Some(&written))
+                })?;
+                (drafts, all.len())
+            }
+            (Some(sampling), None) => {
+                let reused = self.read(&all, prefix_length, writing, &mut timings)?;
+                let drafts = timed(&mut timings.generate_ms, || {
+                    self.draw(sampling, writing, all.len(), None)
+                })?;
+                (drafts, reused)
+            }
+            (None, _) => {
+                let reused = self.read(&all, prefix_length, writing, &mut timings)?;
+                let draft = timed(&mut timings.generate_ms, || self.continue_greedily(writing))?;
+                (vec![draft], reused)
+            }
+        };
+        let mut prompt_tokens = WireTokens {
+            prompt: all.len() as u64,
+            prompt_reused: reused as u64,
+            prompt_prefix: prefix_length as u64,
+            generated: 0,
+        };
         let mut replies = Vec::with_capacity(drafts.len());
         for draft in drafts {
             replies.push(draft.finish(std::mem::take(&mut prompt_tokens)));
@@ -166,20 +196,18 @@ impl<'m> Session<'m> {
         Ok(Replies { replies, timings })
     }
 
-    /// Brings the context to the end of a prompt and returns the tokens that it has.
+    /// Brings the context to the end of a prompt and returns how many of its tokens it had already.
     fn read(
         &mut self,
-        prompt: &Prompt,
+        all: &[LlamaToken],
+        prefix_length: usize,
         writing: &Writing<'_>,
         timings: &mut Timings,
-    ) -> Result<WireTokens, Error> {
+    ) -> Result<usize, Error> {
         let is_cancelled = writing.is_cancelled;
-        let tokens = self.chat.tokens(&self.model.vocab(), prompt)?;
-        let prefix_length = tokens.prefix.len();
-        let all = [tokens.prefix, tokens.tail].concat();
         self.check_fits(all.len(), writing.max_tokens)?;
 
-        let reused = self.reuse(&all, prefix_length, timings);
+        let reused = self.reuse(all, prefix_length, timings);
         let key = self.key(&all[..prefix_length]);
         if reused <= prefix_length && (reused < prefix_length || !self.offered.contains(&key)) {
             timed(&mut timings.prompt_ms, || {
@@ -190,12 +218,7 @@ impl<'m> Session<'m> {
         timed(&mut timings.prompt_ms, || {
             self.evaluate(&all[self.held.len()..], is_cancelled)
         })?;
-        Ok(WireTokens {
-            prompt: all.len() as u64,
-            prompt_reused: reused as u64,
-            prompt_prefix: prefix_length as u64,
-            generated: 0,
-        })
+        Ok(reused)
     }
 
     /// Nothing is ever cut: a schema with its end missing would give wrong answers that look right.
@@ -279,10 +302,15 @@ impl<'m> Session<'m> {
     fn continue_greedily(&mut self, writing: &mut Writing<'_>) -> Result<Draft, Error> {
         let vocab = self.model.vocab();
         let mut draft = Draft::new(writing.max_tokens);
+        let mut written = Written::after(self.held.len(), writing.max_tokens);
         while draft.is_open() {
+            let logits = self.last_logits();
             let chosen = draft
-                .choose(&vocab, self.last_logits(), writing.names, likeliest)
+                .choose(&vocab, logits, writing.names, likeliest)
                 .ok_or_else(improbable)?;
+            written
+                .choices
+                .extend(Top::of(logits).map(|top| (chosen.id, top)));
             draft.take(&vocab, chosen);
             let more = draft.tell();
             if !more.is_empty() {
@@ -292,6 +320,7 @@ impl<'m> Session<'m> {
                 self.evaluate(&[LlamaToken(chosen.id)], writing.is_cancelled)?;
             }
         }
+        self.written = Some(written).filter(|_| writing.names.is_none());
         Ok(draft)
     }
 
@@ -300,30 +329,51 @@ impl<'m> Session<'m> {
         self.context.get_logits_ith(self.batch.n_tokens() - 1)
     }
 
-    /// Draws replies after a prompt that was just evaluated, as many as asked for or as the context has room for. The
-    /// context then holds the prompt as before, and nothing else.
-    fn draw(&mut self, sampling: &Sampling, writing: &Writing<'_>) -> Result<Vec<Draft>, Error> {
+    /// Draws replies to the prompt that the context begins with, as many as asked for or as the context has room for. It
+    /// holds the prompt and nothing else, or the greedy reply that was `written` to it too. Afterwards it holds the same.
+    fn draw(
+        &mut self,
+        sampling: &Sampling,
+        writing: &Writing<'_>,
+        prompt_length: usize,
+        written: Option<&Written>,
+    ) -> Result<Vec<Draft>, Error> {
         let max_tokens = writing.max_tokens;
         let room = (self.context.n_ctx() as usize - self.held.len()) / max_tokens.max(1) as usize;
         let count = sampling
             .count()
             .min(u32::try_from(room).unwrap_or(u32::MAX));
         let mut draws: Vec<Draw> = (0..count)
-            .map(|index| Draw::new(index, sampling, max_tokens))
+            .map(|index| Draw::new(index, SEQUENCE + 1 + index as i32, sampling, max_tokens))
             .collect();
-        let drawn = self.continue_draws(&mut draws, writing);
+        let drawn = self.continue_draws(&mut draws, writing, prompt_length, written);
         self.context.llama_kv_cache_seq_keep(SEQUENCE);
         drawn?;
         Ok(draws.into_iter().map(|draw| draw.draft).collect())
     }
 
     /// Draws token by token, one of each open draw in one batch, until none is open.
-    fn continue_draws(&mut self, draws: &mut [Draw], writing: &Writing<'_>) -> Result<(), Error> {
+    ///
+    /// Along a reply that was `written`, each begins where it first chooses otherwise.
+    fn continue_draws(
+        &mut self,
+        draws: &mut [Draw],
+        writing: &Writing<'_>,
+        prompt_length: usize,
+        written: Option<&Written>,
+    ) -> Result<(), Error> {
         let vocab = self.model.vocab();
         for draw in &mut *draws {
-            draw.next(&vocab, self.last_logits(), writing.names)?;
+            let shared = match written {
+                Some(written) => draw.follow(&vocab, written),
+                None => {
+                    draw.next(&vocab, self.last_logits(), writing.names)?;
+                    0
+                }
+            };
+            let end = u32::try_from(prompt_length + shared).unwrap_or(u32::MAX);
             self.context
-                .copy_kv_cache_seq(SEQUENCE, draw.sequence, None, None)
+                .copy_kv_cache_seq(SEQUENCE, draw.sequence, Some(0), Some(end))
                 .map_err(failed)?;
         }
         loop {
@@ -337,7 +387,7 @@ impl<'m> Session<'m> {
             stop_if(writing.is_cancelled)?;
             self.batch.clear();
             for draw in &open {
-                let position = self.held.len() + draw.draft.generated() as usize - 1;
+                let position = prompt_length + draw.draft.generated() as usize - 1;
                 let position = i32::try_from(position).unwrap_or(i32::MAX);
                 self.batch
                     .add(draw.last, position, &[draw.sequence], true)
@@ -432,46 +482,6 @@ impl<'m> Session<'m> {
     }
 }
 
-/// A reply that is being drawn, in a sequence of its own.
-struct Draw {
-    sequence: i32,
-    sampler: Sampler,
-    draft: Draft,
-    /// Drawn, and not evaluated yet.
-    last: LlamaToken,
-}
-
-impl Draw {
-    fn new(index: u32, sampling: &Sampling, max_tokens: u32) -> Self {
-        Self {
-            sequence: SEQUENCE + 1 + index as i32,
-            sampler: Sampler::new(
-                sampling.temperature,
-                sampling.seed.wrapping_add(index.into()),
-            ),
-            draft: Draft::new(max_tokens),
-            last: LlamaToken(0),
-        }
-    }
-
-    /// Draws the next token by the logits after the last one, if another is wanted.
-    fn next(
-        &mut self,
-        vocab: &LlamaVocab<'_>,
-        logits: &[f32],
-        names: Option<&Names>,
-    ) -> Result<(), Error> {
-        if self.draft.is_open() {
-            let choose = |logits: &[f32]| self.sampler.choose(logits);
-            let chosen = self.draft.choose(vocab, logits, names, choose);
-            let chosen = chosen.ok_or_else(improbable)?;
-            self.draft.take(vocab, chosen);
-            self.last = LlamaToken(chosen.id);
-        }
-        Ok(())
-    }
-}
-
 fn stop_if(is_cancelled: &dyn Fn() -> bool) -> Result<(), Error> {
     if is_cancelled() {
         return Err(Error::new(Code::Cancelled, "the question was cancelled"));
@@ -479,7 +489,7 @@ fn stop_if(is_cancelled: &dyn Fn() -> bool) -> Result<(), Error> {
     Ok(())
 }
 
-fn improbable() -> Error {
+pub(super) fn improbable() -> Error {
     failed("no token has a probability")
 }
 

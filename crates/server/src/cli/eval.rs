@@ -57,7 +57,7 @@ pub struct Args {
     /// Start over even if OUT holds answers
     #[arg(long, requires = "json")]
     pub fresh: bool,
-    /// Ask in these ways one after the other, and compare each with the next: drawn, product, checked, linked, mended,
+    /// Ask in these ways one after the other, and compare each with the next: product, doubt, checked, linked, mended,
     /// constrained, prompt, plain; or alone, where questions follow others
     #[arg(long, value_enum, value_delimiter = ',', default_value = "product")]
     pub arms: Vec<Arm>,
@@ -79,16 +79,16 @@ pub struct Args {
     pub report: Option<PathBuf>,
 }
 
-/// A way of answering. From [`Arm::Drawn`] on each has what the one below it has and one technique more.
+/// A way of answering. From [`Arm::Product`] on each has what the one below it has and one technique more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Arm {
     /// As a user is answered, but no question leans on the one before.
     Alone,
-    /// Several statements are drawn for every question.
-    Drawn,
-    /// As a user is answered: several statements are drawn where the first leaves a doubt.
+    /// As a user is answered: several statements are drawn for every question, if the model is a local one.
     Product,
+    /// Several statements are drawn where the first leaves a doubt.
+    Doubt,
     /// One statement, looked over for what is suspicious and corrected where that is certain.
     Checked,
     /// One statement, with what is looked up for the question: values, examples, what is near in meaning.
@@ -108,8 +108,8 @@ impl Arm {
     pub fn as_str(self) -> &'static str {
         match self {
             Arm::Alone => "alone",
-            Arm::Drawn => "drawn",
             Arm::Product => "product",
+            Arm::Doubt => "doubt",
             Arm::Checked => "checked",
             Arm::Linked => "linked",
             Arm::Mended => "mended",

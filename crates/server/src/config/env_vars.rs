@@ -138,13 +138,21 @@ pub struct EnvVars {
     #[arg(long, env = "LLM_API_KEY_FILE", global = true, hide = true)]
     pub llm_api_key_file: Option<String>,
 
+    /// How an `openai` server is told a grammar, so that the last repair names only what is there: `none`, `llama.cpp`, `vllm`.
+    #[arg(long, env = "LLM_GRAMMAR", global = true, hide_short_help = true)]
+    pub llm_grammar: Option<String>,
+
     /// What a remote model may see of the data: `none`, `samples`, `all`.
     #[arg(long, env = "LLM_SEND_VALUES", global = true, hide_short_help = true)]
     pub llm_send_values: Option<String>,
 
-    /// Statements drawn when the first one leaves a doubt, 0 to 8; a remote model is asked for all of them in one request.
+    /// Statements drawn beside the first one, 0 to 8; a remote model is asked for all of them in one request.
     #[arg(long, env = "LLM_CANDIDATES", global = true, hide_short_help = true)]
     pub llm_candidates: Option<String>,
+
+    /// When statements are drawn beside the first one: `always`, or on a `doubt` only. Default: always by a local model.
+    #[arg(long, env = "LLM_DRAW", global = true, hide_short_help = true)]
+    pub llm_draw: Option<String>,
 
     /// Percent of confidence below which a viewer is asked back instead of answered, 0 to 100; 0 answers whatever runs.
     #[arg(

@@ -21,6 +21,7 @@ use std::time::Duration;
 use engine::ask::Thresholds;
 use engine::ports::{Allowance, GenerationLimits, QueryLimits, Sampling};
 use engine::prompt::SendValues;
+use llm::remote::Grammar;
 use stores::redis::RedisSettings;
 
 pub use auth::AuthSettings;
@@ -104,8 +105,10 @@ pub struct LlmSettings {
     pub cache_dir: Option<PathBuf>,
     /// What a remote model may see of the data.
     pub send_values: SendValues,
-    /// Statements drawn when the first one leaves a doubt.
+    /// Statements drawn beside the first one.
     pub candidates: u32,
+    /// They are drawn for every question, and not only when the first one leaves a doubt.
+    pub draws_always: bool,
     /// How sure an answer must be.
     pub thresholds: Thresholds,
 }
@@ -132,6 +135,8 @@ pub enum LlmProvider {
         model: String,
         /// The key.
         api_key: Option<String>,
+        /// Whether and how it can be held to names.
+        grammar: Grammar,
     },
 }
 
@@ -288,6 +293,7 @@ fn llm(vars: &EnvVars, faults: &mut Faults) -> LlmSettings {
                 String::new()
             }),
             api_key,
+            grammar: grammar(kind, vars, faults),
         },
         Some(other) => {
             faults.add(
@@ -311,6 +317,18 @@ fn llm(vars: &EnvVars, faults: &mut Faults) -> LlmSettings {
             SendValues::None
         }),
     };
+    // A local model draws along what it wrote. A remote one is paid by the token.
+    let is_local = matches!(provider, LlmProvider::Gguf { .. });
+    let draws_always = match given(vars.llm_draw.as_ref()) {
+        None => is_local,
+        Some("always") => true,
+        Some("doubt") => false,
+        Some(other) => {
+            let instead = format!("`{other}` is not `always` or `doubt`");
+            faults.add("LLM_DRAW", instead);
+            is_local
+        }
+    };
     LlmSettings {
         provider,
         cache_dir: llm::pull::cache_dir(|name| match name {
@@ -324,8 +342,29 @@ fn llm(vars: &EnvVars, faults: &mut Faults) -> LlmSettings {
             4,
             0..=u64::from(Sampling::COUNT_AT_MOST),
         ) as u32,
+        draws_always,
         thresholds: thresholds(vars, faults),
     }
+}
+
+fn grammar(kind: &str, vars: &EnvVars, faults: &mut Faults) -> Grammar {
+    let grammar = match given(vars.llm_grammar.as_ref()) {
+        None | Some("none") => Grammar::None,
+        Some("llama.cpp") => Grammar::LlamaCpp,
+        Some("vllm") => Grammar::Vllm,
+        Some(other) => {
+            let instead = format!("`{other}` is not `none`, `llama.cpp` or `vllm`");
+            faults.add("LLM_GRAMMAR", instead);
+            Grammar::None
+        }
+    };
+    if grammar != Grammar::None && kind != "openai" {
+        faults.add(
+            "LLM_GRAMMAR",
+            format!("LLM_PROVIDER is `{kind}`, which takes no grammar; leave it out"),
+        );
+    }
+    grammar
 }
 
 fn thresholds(vars: &EnvVars, faults: &mut Faults) -> Thresholds {

@@ -7,6 +7,9 @@ use async_trait::async_trait;
 use engine::ports::{Embedder, Generation, GenerationLimits, Generator, ModelIdentity};
 use engine::prompt::Prompt;
 use engine::{Code, Error};
+use llm::remote::{
+    ApiKey, Provider, RemoteEmbedder, RemoteEmbedderSettings, RemoteGenerator, RemoteSettings,
+};
 
 use crate::config::{EmbeddingSettings, LlmProvider, LlmSettings, Settings};
 
@@ -25,7 +28,20 @@ pub fn generator(settings: &LlmSettings) -> Result<Arc<dyn Generator>, Error> {
             base_url,
             model,
             api_key,
-        } => remote(kind, base_url.as_deref(), model, api_key.as_deref()),
+            grammar,
+        } => {
+            let provider = match kind.as_str() {
+                "anthropic" => Provider::Anthropic,
+                _ => Provider::OpenAi,
+            };
+            let remote = RemoteSettings {
+                base_url: base_url.clone(),
+                api_key: api_key.as_ref().map(ApiKey::new),
+                grammar: *grammar,
+                ..RemoteSettings::new(provider, model)
+            };
+            Ok(Arc::new(RemoteGenerator::new(remote)?))
+        }
     }
 }
 
@@ -93,24 +109,6 @@ fn gguf(_: &LlmSettings) -> Result<NoGenerator, Error> {
     .with_hint("build it with the feature `gguf`, or set LLM_PROVIDER"))
 }
 
-fn remote(
-    kind: &str,
-    base_url: Option<&str>,
-    model: &str,
-    api_key: Option<&str>,
-) -> Result<Arc<dyn Generator>, Error> {
-    use llm::remote::{ApiKey, Provider, RemoteGenerator, RemoteSettings};
-    let provider = if kind == "anthropic" {
-        Provider::Anthropic
-    } else {
-        Provider::OpenAi
-    };
-    let mut remote = RemoteSettings::new(provider, model);
-    remote.base_url = base_url.map(str::to_owned);
-    remote.api_key = api_key.map(ApiKey::new);
-    Ok(Arc::new(RemoteGenerator::new(remote)?))
-}
-
 /// Opens the embedder that is configured; a local one starts its worker at the first text. `None` if there is none, and
 /// words are matched by their letters only.
 ///
@@ -119,7 +117,6 @@ fn remote(
 /// [`Code::ModelMissing`] if a local model was asked for and is not there, [`Code::InvalidModel`],
 /// [`Code::InvalidSetting`].
 pub fn embedder(settings: &Settings) -> Result<Option<Arc<dyn Embedder>>, Error> {
-    use llm::remote::{ApiKey, RemoteEmbedder, RemoteEmbedderSettings};
     match &settings.embedding {
         EmbeddingSettings::None => Ok(None),
         EmbeddingSettings::IfInstalled => match local_embedder(settings) {

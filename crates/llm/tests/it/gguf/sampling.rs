@@ -41,11 +41,50 @@ async fn the_same_seed_draws_the_same_candidates_and_another_others() {
     };
     let generator = bench.generator();
     let asked = open_question();
-    ask(&generator, &asked).await;
     let first = draw(&generator, &asked, sampling(4, 1)).await;
+    let texts = |candidates: &[Candidate]| -> Vec<String> {
+        let text = |one: &Candidate| one.generation.text.clone();
+        candidates.iter().map(text).collect()
+    };
     let again = draw(&generator, &asked, sampling(4, 1)).await;
-    assert_eq!(first, again);
-    assert_ne!(draw(&generator, &asked, sampling(4, 1000)).await, first);
+    assert_eq!(texts(&first), texts(&again));
+    let others = draw(&generator, &asked, sampling(4, 1000)).await;
+    assert_ne!(texts(&others), texts(&first));
+}
+
+/// Drawn along the greedy reply, candidates are those that are drawn from the prompt alone, but for what batches of another
+/// size round otherwise: that much differs between drawing eight and drawing five.
+#[tokio::test]
+async fn what_is_drawn_along_the_greedy_reply_is_what_the_prompt_gives() {
+    let Some(bench) = Bench::find().await else {
+        return;
+    };
+    let generator = bench.generator();
+    let asked = open_question();
+    let mut shared = Vec::new();
+    for seed in [100, 200] {
+        let greedy = ask(&generator, &asked).await;
+        let along = draw(&generator, &asked, sampling(8, seed)).await;
+        let first = along[0].generation.tokens;
+        assert_eq!(first.prompt_reused, first.prompt);
+        let alone = draw(&generator, &asked, sampling(8, seed)).await;
+        for one in along
+            .iter()
+            .filter(|one| one.generation.text != greedy.text)
+        {
+            let text = &one.generation.text;
+            let other = alone.iter().find(|other| other.generation.text == *text);
+            shared.extend(
+                other.map(|other| (one.generation.likelihood, other.generation.likelihood)),
+            );
+        }
+    }
+    assert!(shared.len() >= 4, "{shared:?}");
+    for (along, alone) in shared {
+        let (along, alone) = (along.expect("it tells"), alone.expect("it tells"));
+        let difference = (along.mean_logprob - alone.mean_logprob).abs();
+        assert!(difference < 0.05, "{along:?} {alone:?}");
+    }
 }
 
 #[tokio::test]
@@ -75,10 +114,40 @@ async fn candidates_have_each_text_once_and_the_tokens_of_the_prompt_once() {
     assert_eq!(first.prompt, greedy.tokens.prompt);
     assert_eq!(first.prompt_prefix, greedy.tokens.prompt_prefix);
     assert_eq!(
-        first.prompt_reused,
-        first.prompt - 1,
+        first.prompt_reused, first.prompt,
+        "what comes next is known from the greedy reply"
+    );
+    let again = draw(&generator, &asked, sampling(8, 1)).await;
+    let again = again[0].generation.tokens;
+    assert_eq!(
+        again.prompt_reused,
+        again.prompt - 1,
         "its last token tells what comes next"
     );
+}
+
+/// A model that draws what it chose anyway has nothing left to evaluate.
+#[tokio::test]
+async fn drawing_the_greedy_reply_again_costs_nothing() {
+    let Some(bench) = Bench::find().await else {
+        return;
+    };
+    let generator = bench.generator();
+    let asked = open_question();
+    let greedy = ask(&generator, &asked).await;
+    let cold = Sampling {
+        temperature: 0.0,
+        ..sampling(4, 1)
+    };
+    let limits = limits(60, Duration::from_secs(180));
+    let drawn = generator.sample_measured(&asked, &limits, &cold).await;
+    let drawn = drawn.expect("replies");
+    assert_eq!(drawn.timings.prompt_ms, 0.0);
+    let [one] = &drawn.candidates[..] else {
+        panic!("{drawn:#?}");
+    };
+    assert_eq!((one.drawn, &one.generation.text), (4, &greedy.text));
+    assert_eq!(one.generation.likelihood, greedy.likelihood);
 }
 
 #[tokio::test]

@@ -62,8 +62,10 @@ impl EnginePredictor {
         if arm == Arm::Alone {
             settings.follow_ups = false;
         }
-        settings.deciding.always = arm == Arm::Drawn;
         if without(Arm::Product) {
+            settings.deciding.always = false;
+        }
+        if without(Arm::Doubt) {
             settings.deciding.candidates = 0;
         }
         if without(Arm::Checked) {
