@@ -21,8 +21,9 @@ test('the local model writes SQL that can be watched, and the answer has its num
   await ask(page, 'How many customers do we have?')
   const turn = lastTurn(page)
   const sql = turn.getByRole('region', { name: 'SQL' })
-  // While it writes, a beginning of the statement is there.
-  await expect(sql).toContainText('SELECT', { timeout: 180_000 })
+  // While it writes, a beginning of the statement is there: for half a second, so it is looked for often.
+  const written = async () => (await sql.allTextContents()).join()
+  await expect.poll(written, { intervals: [30], timeout: 180_000 }).toContain('SELECT')
   await expect(turn.getByText('872').first()).toBeVisible({ timeout: 60_000 })
   await turn.getByText('SQL', { exact: true }).click()
   await expect(sql).toContainText(/FROM\s+customers/i)
