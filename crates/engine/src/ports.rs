@@ -339,6 +339,18 @@ pub struct GenerationLimits {
     pub timeout: Duration,
     /// What the SQL in the reply may name, for a generator that can be held to it; any other ignores this.
     pub names: Option<Arc<Names>>,
+    /// What will be drawn from the same prompt right after, for a generator that can begin with it while it writes; any
+    /// other ignores this.
+    pub ahead: Option<Ahead>,
+}
+
+/// A drawing that is to come.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Ahead {
+    /// How it will be asked for.
+    pub sampling: Sampling,
+    /// [`GenerationLimits::max_tokens`] of it.
+    pub max_tokens: u32,
 }
 
 impl Default for GenerationLimits {
@@ -348,6 +360,7 @@ impl Default for GenerationLimits {
             max_tokens: 400,
             timeout: Duration::from_secs(300),
             names: None,
+            ahead: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! against. Self-consistency over results (Wang et al., arXiv 2203.11171; for SQL, Li et al., AlphaCode-style
 //! clustering by execution, as in MBR-Exec, Shi et al., arXiv 2204.11454).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checks::Finding;
 use crate::guard::GuardedSql;
@@ -30,7 +30,7 @@ pub struct Deciding {
     pub checks: bool,
     /// The model is held to the visible names while it writes.
     pub constrained: Constrained,
-    /// Statements drawn beside the first one; 0 is none.
+    /// Statements drawn beside the first one, and one more than that again if they do not agree; 0 is none.
     pub candidates: u32,
     /// They are drawn for every question, and not only when the first one leaves a doubt.
     pub always: bool,
@@ -45,7 +45,7 @@ impl Default for Deciding {
             mends: true,
             checks: true,
             constrained: Constrained::Last,
-            candidates: 4,
+            candidates: 3,
             always: false,
             temperature: 0.7,
         }
@@ -139,6 +139,17 @@ pub(super) struct Choice {
     pub(super) agreeing: u32,
     /// The best statement of each other result, those that most agree on first.
     pub(super) others: Vec<Contender>,
+}
+
+/// Says whether as many statements as were `drawn` ran and have the same rows.
+pub(super) fn all_agree<'c>(ran: impl Iterator<Item = &'c Contender>, drawn: u32) -> bool {
+    let mut count = 0;
+    let mut contents = BTreeSet::new();
+    for one in ran {
+        count += one.drawn;
+        contents.insert(content(&one.rows));
+    }
+    count == drawn && contents.len() <= 1
 }
 
 /// Chooses among statements that ran; `None` if there is none.

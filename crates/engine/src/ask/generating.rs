@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::deciding::{Choice, Constrained, Contender, Deciding, choose};
+use super::deciding::{Choice, Constrained, Contender, Deciding, all_agree, choose};
 use super::evidence::signals;
 use super::writing::Writing;
 use super::{AskSettings, Asked, Found, Sight, Trace, ms, run};
@@ -15,7 +15,7 @@ use crate::error::{Code, Error, Kind};
 use crate::guard::{GuardedSql, guard};
 use crate::mend;
 use crate::policy::VisibleSchema;
-use crate::ports::{Candidate, GenerationLimits, Generator, Sampling, Step};
+use crate::ports::{Ahead, Candidate, GenerationLimits, Generator, Sampling, Step};
 use crate::prompt::{self, GeneratedSql, Prompt, SendValues};
 use crate::question::Choice as Offered;
 use crate::reading;
@@ -43,13 +43,41 @@ pub(super) async fn generate(
     } = asked;
     progress.step(Step::Generating);
     trace.signals.drawn = 1;
-    let first_try = match attempt(asked, &sight, first, trace).await {
-        Err(fault) if fault.code().is_repairable() => {
-            repaired(asked, &sight, first, fault, trace).await
-        }
-        tried => tried,
+    let mut first_try = attempt(asked, &sight, first, trace).await;
+    let is_settled = match &first_try {
+        Ok(contender) => !settings.deciding.always && contender.is_settled(),
+        Err(fault) => !fault.code().is_repairable(),
     };
     let mut contenders = Vec::new();
+    if !is_settled && settings.deciding.candidates > 0 {
+        // Before any repair: the model has the prompt in mind, and may have begun with them.
+        let failed = trace.sql.clone();
+        for is_more in [false, true] {
+            let known = trace.signals.drawn;
+            match drawn(asked, &sight, first, is_more, trace).await {
+                Ok(drawn) => contenders.extend(drawn),
+                // What is known by now stands without more.
+                Err(error) => {
+                    tracing::warn!(
+                        code = error.code().as_str(),
+                        cause = error.cause().unwrap_or_default(),
+                        "no further statement could be drawn"
+                    );
+                    break;
+                }
+            }
+            let drawn = trace.signals.drawn;
+            if drawn == known || all_agree(first_try.iter().chain(&contenders), drawn) {
+                break;
+            }
+        }
+        trace.sql = failed;
+    }
+    if let Err(fault) = &first_try
+        && fault.code().is_repairable()
+    {
+        first_try = repaired(asked, &sight, first, fault.clone(), trace).await;
+    }
     let mut fault = None;
     match first_try {
         Ok(contender) => contenders.push(Contender {
@@ -58,20 +86,6 @@ pub(super) async fn generate(
         }),
         Err(error) if error.code() == Code::CannotBeAnswered => fault = Some(error),
         Err(error) => return Err(error),
-    }
-    let is_settled = !settings.deciding.always
-        && trace.repairs == 0
-        && contenders.first().is_some_and(Contender::is_settled);
-    if !is_settled && settings.deciding.candidates > 0 {
-        match drawn(asked, &sight, first, trace).await {
-            Ok(more) => contenders.extend(more),
-            // What is known by now stands without more.
-            Err(error) => tracing::warn!(
-                code = error.code().as_str(),
-                cause = error.cause().unwrap_or_default(),
-                "no further statement could be drawn"
-            ),
-        }
     }
     trace.signals.ran = contenders.iter().map(|one| one.drawn).sum();
     let Some(choice) = choose(contenders) else {
@@ -142,6 +156,7 @@ async fn drawn(
     asked: &Asked<'_>,
     sight: &Sight,
     prompt: &Prompt,
+    is_more: bool,
     trace: &mut Trace,
 ) -> Result<Vec<Contender>, Error> {
     let Asked {
@@ -151,19 +166,12 @@ async fn drawn(
         ..
     } = asked;
     progress.step(Step::Generating);
-    let Deciding {
-        candidates,
-        temperature,
-        ..
-    } = settings.deciding;
-    let sampling = Sampling {
-        count: candidates,
-        temperature,
-        // The same prompt gives the same answer, whenever it is asked.
-        seed: seed_of(prompt),
-    };
+    let Ahead {
+        sampling,
+        max_tokens,
+    } = drawing(settings, prompt, is_more);
     let limits = GenerationLimits {
-        max_tokens: settings.generation.max_tokens.min(MAX_DRAWN_TOKENS),
+        max_tokens,
         ..limits(settings, sight, false)
     };
     let clock = Instant::now();
@@ -191,8 +199,29 @@ async fn drawn(
     Ok(ran)
 }
 
-fn seed_of(prompt: &Prompt) -> u64 {
-    u64::from_str_radix(&prompt.hash()[..16], 16).unwrap_or_default()
+/// How statements are drawn from a prompt: at first, or more of them because those do not agree, by one more than at
+/// first, which takes the place of the likeliest.
+fn drawing(settings: &AskSettings, prompt: &Prompt, is_more: bool) -> Ahead {
+    let Deciding {
+        candidates,
+        temperature,
+        ..
+    } = settings.deciding;
+    // The same prompt gives the same answer, whenever it is asked.
+    let seed = u64::from_str_radix(&prompt.hash()[..16], 16).unwrap_or_default();
+    let (count, seed) = match is_more {
+        false => (candidates, seed),
+        // Each reply has a seed of its own, one after the other.
+        true => (candidates + 1, seed.wrapping_add(candidates.into())),
+    };
+    Ahead {
+        sampling: Sampling {
+            count,
+            temperature,
+            seed,
+        },
+        max_tokens: settings.generation.max_tokens.min(MAX_DRAWN_TOKENS),
+    }
 }
 
 /// Says whether a fault is of one statement and not of the question, the model or the data.
@@ -257,12 +286,18 @@ async fn attempt(
     let clock = Instant::now();
     trace.prompt_hash = prompt.hash();
     let is_last = trace.repairs > 0 && trace.repairs == settings.max_repairs;
+    let Deciding {
+        always, candidates, ..
+    } = settings.deciding;
+    let is_drawn_next = always && candidates > 0 && trace.repairs == 0;
+    let limits = GenerationLimits {
+        ahead: is_drawn_next.then(|| drawing(settings, prompt, false)),
+        ..limits(settings, sight, is_last)
+    };
     let writing = Writing::of(*progress);
     let generation = ports
         .generator
-        .generate_heard(prompt, &limits(settings, sight, is_last), &|more| {
-            writing.hear(more)
-        })
+        .generate_heard(prompt, &limits, &|more| writing.hear(more))
         .await;
     trace.timings.generate += ms(clock);
     let generation = generation?;

@@ -205,6 +205,7 @@ impl GgufGenerator {
             max_tokens: limits.max_tokens,
             sampling,
             names: limits.names.clone(),
+            ahead: limits.ahead,
             is_heard: heard.is_some(),
         };
         let _place = self.desk.queue()?;

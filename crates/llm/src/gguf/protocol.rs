@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use engine::decoding::Names;
-use engine::ports::{Generation, Likelihood, Sampling, TokenCounts};
+use engine::ports::{Ahead, Generation, Likelihood, Sampling, TokenCounts};
 use engine::prompt::Prompt;
 use engine::{Code, Error};
 use serde::de::DeserializeOwned;
@@ -40,6 +40,8 @@ pub(super) enum Task {
         sampling: Option<Sampling>,
         /// What the SQL may name.
         names: Option<Arc<Names>>,
+        /// What will be drawn next.
+        ahead: Option<Ahead>,
         /// The text is told as it is written.
         is_heard: bool,
     },

@@ -1,17 +1,19 @@
 //! One model with one context: evaluates prompts, keeps the state of their stable prefix, generates greedily or draws
 //! several replies at once. Looks for a cancel between batches and between generated tokens.
 
+mod keeping;
+
 use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::time::Instant;
 
 use engine::decoding::Names;
-use engine::ports::Sampling;
+use engine::ports::{Ahead, Sampling};
 use engine::prompt::Prompt;
 use engine::{Code, Error};
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::LlamaContextParams;
-use llama_cpp_2::context::session::{LlamaStateSeqFlags, SeqState};
+use llama_cpp_2::context::session::SeqState;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::model::LlamaModel;
@@ -21,15 +23,14 @@ use super::chat::ChatFormat;
 use super::choosing::{Top, likeliest};
 use super::cpu;
 use super::draft::Draft;
-use super::drawing::{Draw, Written};
+use super::drawing::{Draw, Draws, Written};
 use super::prefix_states::{DiskStates, Key, MemoryStates};
 use super::protocol::{GeneratorSettings, Replies, Timings, WireTokens, WorkerSettings};
 
 /// The build of llama.cpp, part of every key: another build may lay states out differently.
 const LLAMA_BUILD: &str = "llama-cpp-2 0.1.160, llama-cpp-sys-2 0.1.161";
 
-/// The sequence of prompts and of greedy replies. Whatever else is drawn has a sequence of its own after it, only while
-/// it is drawn.
+/// The sequence of prompts and of greedy replies. Whatever else is drawn has a sequence of its own after it.
 const SEQUENCE: i32 = 0;
 
 /// All sequences that there may be at once.
@@ -44,6 +45,8 @@ pub(super) struct Session<'m> {
     batch_tokens: usize,
     /// The tokens whose state the context holds, in order.
     held: Vec<LlamaToken>,
+    /// Which token of the batch is the last of those held.
+    last_row: i32,
     /// The last reply, if it was written greedily and freely.
     written: Option<Written>,
     /// What every key begins with.
@@ -60,6 +63,8 @@ pub(super) struct Writing<'w> {
     pub max_tokens: u32,
     /// What the SQL in them may name.
     pub names: Option<&'w Names>,
+    /// What will be drawn from the same prompt next.
+    pub ahead: Option<Ahead>,
     /// Is told a reply that is written greedily, bit by bit.
     pub tell: &'w mut dyn FnMut(&str),
     /// Looked at before each evaluation.
@@ -135,6 +140,7 @@ impl<'m> Session<'m> {
             batch: LlamaBatch::new(batch_room as usize, 1),
             batch_tokens: batch_tokens as usize,
             held: Vec::new(),
+            last_row: 0,
             written: None,
             key_base,
             memory: MemoryStates::new(role.state_memory_bytes),
@@ -161,28 +167,29 @@ impl<'m> Session<'m> {
         let prefix_length = tokens.prefix.len();
         let all = [tokens.prefix, tokens.tail].concat();
         let written = self.written.take();
-        let written =
+        let mut written =
             written.filter(|written| written.is_of(&all, writing) && self.held.starts_with(&all));
-        let (drafts, reused) = match (sampling, written) {
-            (Some(sampling), Some(written)) => {
-                let drafts = timed(&mut timings.generate_ms, || {
-                    self.draw(sampling, writing, all.len(), Some(&written))
-                })?;
-                (drafts, all.len())
-            }
-            (Some(sampling), None) => {
-                let reused = self.read(&all, prefix_length, writing, &mut timings)?;
-                let drafts = timed(&mut timings.generate_ms, || {
-                    self.draw(sampling, writing, all.len(), None)
-                })?;
-                (drafts, reused)
-            }
-            (None, _) => {
-                let reused = self.read(&all, prefix_length, writing, &mut timings)?;
-                let draft = timed(&mut timings.generate_ms, || self.continue_greedily(writing))?;
-                (vec![draft], reused)
-            }
+        let is_known = sampling.is_some() && written.is_some();
+        let reused = if is_known {
+            all.len()
+        } else {
+            // What was begun beside another reply.
+            self.context.llama_kv_cache_seq_keep(SEQUENCE);
+            self.read(&all, prefix_length, writing, &mut timings)?
         };
+        let drafts = timed(&mut timings.generate_ms, || match sampling {
+            Some(sampling) => {
+                let asked = Ahead {
+                    sampling: *sampling,
+                    max_tokens: writing.max_tokens,
+                };
+                let drafts = self.draw(asked, all.len(), written.as_mut(), writing);
+                // More may be drawn along it.
+                self.written = written;
+                drafts
+            }
+            None => self.continue_greedily(writing).map(|draft| vec![draft]),
+        })?;
         let mut prompt_tokens = WireTokens {
             prompt: all.len() as u64,
             prompt_reused: reused as u64,
@@ -283,202 +290,187 @@ impl<'m> Session<'m> {
             stop_if(is_cancelled)?;
             self.batch.clear();
             for (offset, token) in chunk.iter().enumerate() {
-                let position = i32::try_from(self.held.len() + offset).unwrap_or(i32::MAX);
                 let is_last = chunk_index * self.batch_tokens + offset == last;
-                self.batch
-                    .add(*token, position, &[SEQUENCE], is_last)
-                    .map_err(failed)?;
+                self.add(*token, self.held.len() + offset, SEQUENCE, is_last)?;
             }
-            if let Err(error) = self.context.decode(&mut self.batch) {
-                self.cut(0);
-                return Err(failed(error));
-            }
+            self.decode()?;
             self.held.extend(chunk);
+            self.last_row = i32::try_from(chunk.len()).unwrap_or(i32::MAX) - 1;
         }
         Ok(())
     }
 
-    /// Generates after a prompt that was just evaluated.
+    /// Puts a token into the batch.
+    fn add(
+        &mut self,
+        token: LlamaToken,
+        position: usize,
+        sequence: i32,
+        is_read: bool,
+    ) -> Result<(), Error> {
+        let position = i32::try_from(position).unwrap_or(i32::MAX);
+        self.batch
+            .add(token, position, &[sequence], is_read)
+            .map_err(failed)
+    }
+
+    /// Evaluates the batch.
+    fn decode(&mut self) -> Result<(), Error> {
+        let decoded = self.context.decode(&mut self.batch);
+        decoded.map_err(|error| {
+            self.cut(0);
+            failed(error)
+        })
+    }
+
+    /// Generates after a prompt that was just evaluated, and draws beside it what is to be drawn next.
     fn continue_greedily(&mut self, writing: &mut Writing<'_>) -> Result<Draft, Error> {
         let vocab = self.model.vocab();
+        let prompt_length = self.held.len();
         let mut draft = Draft::new(writing.max_tokens);
-        let mut written = Written::after(self.held.len(), writing.max_tokens);
+        let ahead = writing.ahead.filter(|_| writing.names.is_none());
+        let mut begun = ahead.map(|asked| self.draws(asked, prompt_length, writing.max_tokens));
+        let mut choices = Vec::new();
         while draft.is_open() {
             let logits = self.last_logits();
+            let top = Top::of(logits).ok_or_else(improbable)?;
             let chosen = draft
                 .choose(&vocab, logits, writing.names, likeliest)
                 .ok_or_else(improbable)?;
-            written
-                .choices
-                .extend(Top::of(logits).map(|top| (chosen.id, top)));
             draft.take(&vocab, chosen);
             let more = draft.tell();
             if !more.is_empty() {
                 (writing.tell)(&more);
             }
+            if let Some(draws) = &mut begun {
+                self.follow(draws, self.held.len(), chosen.id, &top)?;
+            }
+            choices.push((chosen.id, top));
             if draft.is_open() {
-                self.evaluate(&[LlamaToken(chosen.id)], writing.is_cancelled)?;
+                let drawn = begun.as_mut();
+                self.step(Some(LlamaToken(chosen.id)), drawn, writing)?;
             }
         }
-        self.written = Some(written).filter(|_| writing.names.is_none());
+        self.written = writing.names.is_none().then_some(Written {
+            prompt_length,
+            choices,
+            begun,
+        });
         Ok(draft)
     }
 
-    /// Returns the logits after the last token evaluated.
+    /// Returns the logits after the last token held.
     fn last_logits(&self) -> &[f32] {
-        self.context.get_logits_ith(self.batch.n_tokens() - 1)
+        self.context.get_logits_ith(self.last_row)
     }
 
-    /// Draws replies to the prompt that the context begins with, as many as asked for or as the context has room for. It
-    /// holds the prompt and nothing else, or the greedy reply that was `written` to it too. Afterwards it holds the same.
-    fn draw(
-        &mut self,
-        sampling: &Sampling,
-        writing: &Writing<'_>,
-        prompt_length: usize,
-        written: Option<&Written>,
-    ) -> Result<Vec<Draft>, Error> {
-        let max_tokens = writing.max_tokens;
-        let room = (self.context.n_ctx() as usize - self.held.len()) / max_tokens.max(1) as usize;
-        let count = sampling
-            .count()
-            .min(u32::try_from(room).unwrap_or(u32::MAX));
-        let mut draws: Vec<Draw> = (0..count)
-            .map(|index| Draw::new(index, SEQUENCE + 1 + index as i32, sampling, max_tokens))
-            .collect();
-        let drawn = self.continue_draws(&mut draws, writing, prompt_length, written);
-        self.context.llama_kv_cache_seq_keep(SEQUENCE);
-        drawn?;
-        Ok(draws.into_iter().map(|draw| draw.draft).collect())
+    /// Returns the drawing asked for, not begun, of as many replies as there is room for beside `others` tokens.
+    fn draws(&self, asked: Ahead, prompt_length: usize, others: u32) -> Draws {
+        let taken = self.held.len() + others as usize;
+        let room = (self.context.n_ctx() as usize).saturating_sub(taken);
+        Draws::new(asked, SEQUENCE + 1, prompt_length, room)
     }
 
-    /// Draws token by token, one of each open draw in one batch, until none is open.
-    ///
-    /// Along a reply that was `written`, each begins where it first chooses otherwise.
-    fn continue_draws(
+    /// Lets all that follow the greedy reply choose where it chose `token`, with `length` tokens evaluated before.
+    fn follow(
         &mut self,
-        draws: &mut [Draw],
-        writing: &Writing<'_>,
-        prompt_length: usize,
-        written: Option<&Written>,
+        draws: &mut Draws,
+        length: usize,
+        token: i32,
+        top: &Top,
     ) -> Result<(), Error> {
         let vocab = self.model.vocab();
-        for draw in &mut *draws {
-            let shared = match written {
-                Some(written) => draw.follow(&vocab, written),
-                None => {
-                    draw.next(&vocab, self.last_logits(), writing.names)?;
-                    0
-                }
-            };
-            let end = u32::try_from(prompt_length + shared).unwrap_or(u32::MAX);
-            self.context
-                .copy_kv_cache_seq(SEQUENCE, draw.sequence, Some(0), Some(end))
-                .map_err(failed)?;
-        }
-        loop {
-            let mut open: Vec<&mut Draw> = draws
-                .iter_mut()
-                .filter(|draw| draw.draft.is_open())
-                .collect();
-            if open.is_empty() {
-                return Ok(());
+        for draw in &mut draws.all {
+            if draw.leaves(&vocab, token, top) {
+                self.part(draw, length)?;
             }
-            stop_if(writing.is_cancelled)?;
-            self.batch.clear();
-            for draw in &open {
+        }
+        Ok(())
+    }
+
+    /// Gives a drawing a sequence of its own, after as many tokens of the greedy one.
+    fn part(&mut self, draw: &mut Draw, length: usize) -> Result<(), Error> {
+        draw.follows = false;
+        let end = u32::try_from(length).ok();
+        self.context
+            .copy_kv_cache_seq(SEQUENCE, draw.sequence, Some(0), end)
+            .map_err(failed)
+    }
+
+    /// Evaluates the next token of the greedy reply, if there is one, and of each drawing that is apart, in one batch.
+    /// The drawings choose their next.
+    fn step(
+        &mut self,
+        greedy: Option<LlamaToken>,
+        draws: Option<&mut Draws>,
+        writing: &Writing<'_>,
+    ) -> Result<(), Error> {
+        stop_if(writing.is_cancelled)?;
+        self.batch.clear();
+        if let Some(token) = greedy {
+            self.add(token, self.held.len(), SEQUENCE, true)?;
+        }
+        let mut apart = Vec::new();
+        if let Some(draws) = draws {
+            let prompt_length = draws.prompt_length;
+            for draw in draws.all.iter_mut().filter(|draw| draw.is_apart()) {
                 let position = prompt_length + draw.draft.generated() as usize - 1;
-                let position = i32::try_from(position).unwrap_or(i32::MAX);
-                self.batch
-                    .add(draw.last, position, &[draw.sequence], true)
-                    .map_err(failed)?;
-            }
-            if let Err(error) = self.context.decode(&mut self.batch) {
-                self.cut(0);
-                return Err(failed(error));
-            }
-            for (row, draw) in (0..).zip(&mut open) {
-                draw.next(&vocab, self.context.get_logits_ith(row), writing.names)?;
+                self.add(draw.last, position, draw.sequence, true)?;
+                apart.push(draw);
             }
         }
+        self.decode()?;
+        self.held.extend(greedy);
+        self.last_row = 0;
+        let vocab = self.model.vocab();
+        for (row, draw) in (i32::from(greedy.is_some())..).zip(apart) {
+            draw.next(&vocab, self.context.get_logits_ith(row), writing.names)?;
+        }
+        Ok(())
     }
 
-    // -----------------------------------------------------------------------------------------------------------------
-    // Kept states
-
-    fn key(&self, prefix: &[LlamaToken]) -> Key {
-        let mut hasher = self.key_base.clone();
-        for token in prefix {
-            hasher.update(&token.0.to_le_bytes());
-        }
-        *hasher.finalize().as_bytes()
-    }
-
-    /// Keeps the state of what the context holds now. Failing only costs time later.
-    fn keep(&mut self, key: Key) {
-        self.offered.insert(key);
-        self.keep_in_memory(key);
-        let Some(disk) = &self.disk else { return };
-        let kept = disk.put(&key, |path| {
-            self.context
-                .state_seq_save_file(path, SEQUENCE, &self.held)
-                .map(drop)
-                .map_err(std::io::Error::other)
-        });
-        if let Err(error) = kept {
-            tracing::warn!(%error, "a prefix state could not be kept on disk");
-        }
-    }
-
-    fn keep_in_memory(&mut self, key: Key) {
-        let state = self
-            .context
-            .state_seq_get(SEQUENCE, LlamaStateSeqFlags::empty());
-        match state {
-            Ok(state) => {
-                let size_bytes = state.byte_len() as u64;
-                self.memory.put(key, state, size_bytes);
+    /// Draws replies to the prompt that the context begins with, as many as asked for or as it has room for. It holds the
+    /// prompt and nothing else, or the greedy reply that was `written` to it too.
+    fn draw(
+        &mut self,
+        asked: Ahead,
+        prompt_length: usize,
+        written: Option<&mut Written>,
+        writing: &Writing<'_>,
+    ) -> Result<Vec<Draft>, Error> {
+        let vocab = self.model.vocab();
+        let mut draws = match written {
+            Some(written) => match written.begun.take().filter(|begun| begun.asked == asked) {
+                Some(begun) => begun,
+                None => {
+                    self.context.llama_kv_cache_seq_keep(SEQUENCE);
+                    let mut draws = self.draws(asked, prompt_length, 0);
+                    for (length, (token, top)) in (prompt_length..).zip(&written.choices) {
+                        self.follow(&mut draws, length, *token, top)?;
+                    }
+                    draws
+                }
+            },
+            None => {
+                let mut draws = self.draws(asked, prompt_length, 0);
+                for draw in &mut draws.all {
+                    self.part(draw, prompt_length)?;
+                    draw.next(&vocab, self.last_logits(), writing.names)?;
+                }
+                draws
             }
-            Err(error) => tracing::warn!(%error, "a prefix state could not be kept in memory"),
-        }
-    }
-
-    /// Brings the context to the state of `prefix`, if it was kept.
-    fn restore(&mut self, key: &Key, prefix: &[LlamaToken]) -> bool {
-        if let Some(state) = self.memory.get(key) {
-            // Half a restored state is worse than none.
-            self.context.clear_kv_cache();
-            self.held.clear();
-            if self.context.state_seq_set(state, SEQUENCE).is_ok() && self.is_at(prefix.len()) {
-                self.held = prefix.to_vec();
-                return true;
-            }
-            self.context.clear_kv_cache();
-            self.memory.remove(key);
-        }
-        let Some(path) = self.disk.as_ref().and_then(|disk| disk.find(key)) else {
-            return false;
         };
-        self.context.clear_kv_cache();
-        self.held.clear();
-        let loaded = self
-            .context
-            .state_seq_load_file(path, SEQUENCE, prefix.len());
-        if loaded.is_ok_and(|(tokens, _)| tokens == prefix) && self.is_at(prefix.len()) {
-            self.held = prefix.to_vec();
-            self.offered.insert(*key);
-            self.keep_in_memory(*key);
-            return true;
+        // The last token of the greedy reply was not evaluated: whoever chose all that it has goes on from there.
+        let length = self.held.len();
+        for draw in &mut draws.all {
+            if draw.follows && draw.draft.is_open() {
+                self.part(draw, length)?;
+            }
         }
-        self.context.clear_kv_cache();
-        if let Some(disk) = &self.disk {
-            disk.remove(key);
+        while draws.all.iter().any(Draw::is_apart) {
+            self.step(None, Some(&mut draws), writing)?;
         }
-        false
-    }
-
-    fn is_at(&self, length: usize) -> bool {
-        i64::from(self.context.kv_cache_seq_pos_max(SEQUENCE)) + 1 == length as i64
+        Ok(draws.all.into_iter().map(|draw| draw.draft).collect())
     }
 }
 

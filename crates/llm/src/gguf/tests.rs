@@ -180,6 +180,7 @@ fn limits(timeout: Duration) -> GenerationLimits {
         max_tokens: 10,
         timeout,
         names: None,
+        ahead: None,
     }
 }
 

@@ -141,12 +141,14 @@ fn with_model<T>(
                     max_tokens,
                     sampling,
                     names,
+                    ahead,
                     is_heard,
                 } => {
                     let mut silent = |_: &str| {};
                     let mut writing = Writing {
                         max_tokens,
                         names: names.as_deref(),
+                        ahead,
                         tell: if is_heard { tell } else { &mut silent },
                         is_cancelled,
                     };

@@ -33,6 +33,7 @@ pub fn limits(max_tokens: u32, timeout: Duration) -> GenerationLimits {
         max_tokens,
         timeout,
         names: None,
+        ahead: None,
     }
 }
 

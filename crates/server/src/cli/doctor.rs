@@ -222,6 +222,7 @@ async fn generation(generator: &dyn Generator) -> Result<String, Error> {
         max_tokens: 40,
         timeout: Duration::from_secs(120),
         names: None,
+        ahead: None,
     };
     let started = std::time::Instant::now();
     let reply = generator.generate(&prompt, &limits).await?;

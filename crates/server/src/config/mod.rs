@@ -339,7 +339,7 @@ fn llm(vars: &EnvVars, faults: &mut Faults) -> LlmSettings {
         candidates: faults.number(
             "LLM_CANDIDATES",
             vars.llm_candidates.as_ref(),
-            4,
+            3,
             0..=u64::from(Sampling::COUNT_AT_MOST),
         ) as u32,
         draws_always,

@@ -8,6 +8,8 @@ struct Drawing {
     least_logprob: f64,
     drawn: Vec<(&'static str, u32)>,
     asked: Mutex<Vec<Sampling>>,
+    /// What each generation was told of the drawing to come.
+    ahead: Mutex<Vec<Option<Ahead>>>,
 }
 
 impl Drawing {
@@ -17,6 +19,7 @@ impl Drawing {
             least_logprob,
             drawn: drawn.to_vec(),
             asked: Mutex::default(),
+            ahead: Mutex::default(),
         })
     }
 
@@ -45,7 +48,9 @@ impl Generator for Drawing {
     fn identity(&self) -> ModelIdentity {
         World::default().identity()
     }
-    async fn generate(&self, _: &Prompt, _: &GenerationLimits) -> Result<Generation, Error> {
+    async fn generate(&self, _: &Prompt, limits: &GenerationLimits) -> Result<Generation, Error> {
+        let mut ahead = self.ahead.lock().expect("no test panics with it");
+        ahead.push(limits.ahead);
         Ok(self.generation(self.first, self.least_logprob))
     }
     async fn sample(
@@ -173,15 +178,34 @@ fn what_most_of_several_statements_say_is_the_answer() {
     let answer = answer_of(&model);
     assert_eq!(answer.sql.to_lowercase(), PAY.to_lowercase());
     let signals = &answer.signals;
-    assert_eq!((signals.drawn, signals.ran, signals.agreeing), (5, 4, 3));
+    // They do not agree, so more are drawn.
+    assert_eq!((signals.drawn, signals.ran, signals.agreeing), (9, 7, 6));
     assert_eq!(
-        answer.tokens.generated, 40,
+        answer.tokens.generated, 70,
         "what was drawn has its price too"
     );
-    assert_eq!(model.asked().len(), 1);
+    let asked = model.asked();
+    assert_eq!((asked[0].count, asked[1].count), (3, 4));
+    assert_eq!(asked[1].seed, asked[0].seed.wrapping_add(3));
     // The same prompt draws the same statements another day.
     answer_of(&model);
-    assert_eq!(model.asked()[0], model.asked()[1]);
+    assert_eq!(model.asked()[2..], asked);
+}
+
+#[test]
+fn no_more_are_drawn_where_those_there_are_agree() {
+    let model = Drawing::new(PAY, UNSURE, &[("select salary from people", 3)]);
+    let signals = answer_of(&model).signals;
+    assert_eq!((signals.drawn, signals.ran, signals.agreeing), (4, 4, 4));
+    assert_eq!(model.asked().len(), 1);
+    // One that cannot run agrees with none.
+    let model = Drawing::new(PAY, UNSURE, &[(PAY, 2), ("SELECT nothing", 1)]);
+    let signals = answer_of(&model).signals;
+    assert_eq!((signals.drawn, signals.ran, signals.agreeing), (7, 5, 5));
+    // A model that does not draw is not asked twice.
+    let model = Drawing::new("SELECT nothing FROM nowhere", SURE, &[]);
+    refused(outcome(&model, &AskSettings::default()).1);
+    assert_eq!(model.asked().len(), 1);
 }
 
 #[test]
@@ -197,7 +221,7 @@ fn a_drawn_statement_that_fails_or_takes_too_long_does_no_harm() {
     );
     let answer = answer_of(&model);
     assert_eq!(answer.sql, NAMES);
-    assert_eq!((answer.signals.drawn, answer.signals.ran), (5, 1));
+    assert_eq!((answer.signals.drawn, answer.signals.ran), (9, 1));
 }
 
 /// The answer is there already; it is not lost because the model fails to draw more.
@@ -207,6 +231,29 @@ fn a_model_that_fails_to_draw_costs_no_answer() {
     let answer = answer_of(&model);
     assert_eq!(answer.sql, NAMES);
     assert_eq!((model.asked().len(), answer.signals.drawn), (1, 1));
+}
+
+/// A generator that can begins with a drawing that comes in any case, and with none that may not.
+#[test]
+fn only_a_drawing_for_every_question_is_told_ahead() {
+    let always = |first| {
+        let model = Drawing::new(first, SURE, &[(PAY, 1)]);
+        let mut settings = AskSettings::default();
+        settings.deciding.always = true;
+        answered(outcome(&model, &settings).1);
+        let ahead = model.ahead.lock().expect("no test panics with it").clone();
+        (model.asked(), ahead)
+    };
+    let (asked, ahead) = always(NAMES);
+    let told = |ahead: &Option<Ahead>| ahead.map(|ahead| ahead.sampling);
+    assert_eq!(ahead.iter().map(told).collect::<Vec<_>>(), [Some(asked[0])]);
+    // It is drawn before anything is repaired, which asks something else.
+    let (asked, ahead) = always("SELECT nothing FROM nowhere");
+    let told: Vec<_> = ahead.iter().map(told).collect();
+    assert_eq!(told, [Some(asked[0]), None, None]);
+    let model = Drawing::new(NAMES, UNSURE, &[(PAY, 1)]);
+    answer_of(&model);
+    assert_eq!(*model.ahead.lock().expect("no test panics with it"), [None]);
 }
 
 #[test]

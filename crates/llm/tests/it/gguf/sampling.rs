@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use engine::Code;
-use engine::ports::{Candidate, Generator, Sampling};
+use engine::ports::{Ahead, Candidate, Generation, GenerationLimits, Generator, Sampling};
 use engine::prompt::Prompt;
 use llm::gguf::GgufGenerator;
 
@@ -27,6 +27,19 @@ async fn draw(generator: &GgufGenerator, prompt: &Prompt, sampling: Sampling) ->
 
 fn drawn(candidates: &[Candidate]) -> u32 {
     candidates.iter().map(|candidate| candidate.drawn).sum()
+}
+
+/// Generates what is drawn next along with it.
+async fn ask_ahead(generator: &GgufGenerator, prompt: &Prompt, sampling: Sampling) -> Generation {
+    let limits = GenerationLimits {
+        ahead: Some(Ahead {
+            sampling,
+            max_tokens: 40,
+        }),
+        ..limits(60, Duration::from_secs(180))
+    };
+    let reply = generator.generate(prompt, &limits).await;
+    reply.expect("a reply")
 }
 
 /// Is answered in many ways.
@@ -52,39 +65,85 @@ async fn the_same_seed_draws_the_same_candidates_and_another_others() {
     assert_ne!(texts(&others), texts(&first));
 }
 
-/// Drawn along the greedy reply, candidates are those that are drawn from the prompt alone, but for what batches of another
-/// size round otherwise: that much differs between drawing eight and drawing five.
+/// Drawn along the greedy reply or beside it, candidates are those that are drawn from the prompt alone, but for what
+/// batches of another size round otherwise: that much differs between drawing eight and drawing five.
 #[tokio::test]
-async fn what_is_drawn_along_the_greedy_reply_is_what_the_prompt_gives() {
+async fn what_is_drawn_with_the_greedy_reply_is_what_the_prompt_gives() {
     let Some(bench) = Bench::find().await else {
         return;
     };
     let generator = bench.generator();
     let asked = open_question();
     let mut shared = Vec::new();
-    for seed in [100, 200] {
-        let greedy = ask(&generator, &asked).await;
+    for (seed, is_beside) in [(100, false), (200, false), (100, true), (200, true)] {
+        let greedy = if is_beside {
+            ask_ahead(&generator, &asked, sampling(8, seed)).await
+        } else {
+            ask(&generator, &asked).await
+        };
         let along = draw(&generator, &asked, sampling(8, seed)).await;
+        assert_eq!(drawn(&along), 8);
         let first = along[0].generation.tokens;
         assert_eq!(first.prompt_reused, first.prompt);
+        // What the greedy reply chose among is forgotten with the next question.
+        ask(&generator, &question("shops", "How many shops are there?")).await;
         let alone = draw(&generator, &asked, sampling(8, seed)).await;
+        let mut found = 0;
         for one in along
             .iter()
             .filter(|one| one.generation.text != greedy.text)
         {
             let text = &one.generation.text;
             let other = alone.iter().find(|other| other.generation.text == *text);
+            found += usize::from(other.is_some());
             shared.extend(
                 other.map(|other| (one.generation.likelihood, other.generation.likelihood)),
             );
         }
+        assert!(found >= 2, "{is_beside} {along:?} {alone:?}");
     }
-    assert!(shared.len() >= 4, "{shared:?}");
     for (along, alone) in shared {
         let (along, alone) = (along.expect("it tells"), alone.expect("it tells"));
         let difference = (along.mean_logprob - alone.mean_logprob).abs();
         assert!(difference < 0.05, "{along:?} {alone:?}");
     }
+}
+
+/// A drawing that was begun is gone on with where it was begun for; anything else finds the model as it was.
+#[tokio::test]
+async fn what_is_begun_beside_a_reply_is_of_that_drawing_only() {
+    let Some(bench) = Bench::find().await else {
+        return;
+    };
+    let generator = bench.generator();
+    let asked = open_question();
+    let texts = |candidates: &[Candidate]| -> Vec<String> {
+        let text = |one: &Candidate| one.generation.text.clone();
+        candidates.iter().map(text).collect()
+    };
+    let cold = Sampling {
+        temperature: 0.0,
+        ..sampling(3, 1)
+    };
+    let greedy = ask_ahead(&generator, &asked, cold).await;
+    let same = draw(&generator, &asked, cold).await;
+    assert_eq!(drawn(&same), 3);
+    // It may have forty tokens and the greedy reply sixty.
+    assert!(greedy.text.starts_with(&texts(&same)[0]) && same.len() == 1);
+
+    // Another drawing than the one begun, then the one that was.
+    ask_ahead(&generator, &asked, sampling(3, 7)).await;
+    let other = draw(&generator, &asked, sampling(4, 900)).await;
+    assert_eq!(drawn(&other), 4);
+    assert!(texts(&other).len() > 1, "{other:?}");
+    ask_ahead(&generator, &asked, sampling(3, 7)).await;
+    let elsewhere = ask(&generator, &question("shops", "How many shops are there?")).await;
+    assert!(elsewhere.tokens.prompt_reused >= elsewhere.tokens.prompt_prefix);
+    let late = draw(&generator, &asked, sampling(3, 7)).await;
+    assert_eq!(drawn(&late), 3);
+    assert!(late[0].generation.tokens.prompt_reused < late[0].generation.tokens.prompt);
+    let again = ask(&generator, &asked).await;
+    assert!(again.text.starts_with(&texts(&same)[0]), "{again:?}");
 }
 
 #[tokio::test]
@@ -117,13 +176,13 @@ async fn candidates_have_each_text_once_and_the_tokens_of_the_prompt_once() {
         first.prompt_reused, first.prompt,
         "what comes next is known from the greedy reply"
     );
-    let again = draw(&generator, &asked, sampling(8, 1)).await;
-    let again = again[0].generation.tokens;
-    assert_eq!(
-        again.prompt_reused,
-        again.prompt - 1,
-        "its last token tells what comes next"
-    );
+    let more = draw(&generator, &asked, sampling(8, 9)).await;
+    let more = more[0].generation.tokens;
+    assert_eq!(more.prompt_reused, more.prompt, "and still");
+    ask(&generator, &open_question()).await;
+    let alone = draw(&generator, &asked, sampling(8, 1)).await;
+    let alone = alone[0].generation.tokens;
+    assert!((alone.prompt_prefix..alone.prompt).contains(&alone.prompt_reused));
 }
 
 /// A model that draws what it chose anyway has nothing left to evaluate.

@@ -88,6 +88,10 @@ impl KeptReplies {
         if let Some(names) = &limits.names {
             text.push_str(&format!(" {names:?}"));
         }
+        // What was begun beside a reply has its share in the seconds that are kept with it.
+        if limits.ahead.is_some() {
+            text.push_str(" ahead");
+        }
         blake3::hash(text.as_bytes()).to_hex().to_string()
     }
 
