@@ -73,34 +73,44 @@ async fn what_is_drawn_with_the_greedy_reply_is_what_the_prompt_gives() {
         return;
     };
     let generator = bench.generator();
-    let asked = open_question();
+    // Short answers of a few kinds: in a long one some token is always so near another that rounding decides.
+    let asked = question("shops", "Which shop has the highest revenue?");
+    let draws = |seed| Sampling {
+        temperature: 0.8,
+        ..sampling(8, seed)
+    };
     let mut shared = Vec::new();
-    for (seed, is_beside) in [(100, false), (200, false), (100, true), (200, true)] {
-        let greedy = if is_beside {
-            ask_ahead(&generator, &asked, sampling(8, seed)).await
-        } else {
-            ask(&generator, &asked).await
-        };
-        let along = draw(&generator, &asked, sampling(8, seed)).await;
-        assert_eq!(drawn(&along), 8);
-        let first = along[0].generation.tokens;
-        assert_eq!(first.prompt_reused, first.prompt);
-        // What the greedy reply chose among is forgotten with the next question.
-        ask(&generator, &question("shops", "How many shops are there?")).await;
-        let alone = draw(&generator, &asked, sampling(8, seed)).await;
-        let mut found = 0;
-        for one in along
-            .iter()
-            .filter(|one| one.generation.text != greedy.text)
-        {
-            let text = &one.generation.text;
-            let other = alone.iter().find(|other| other.generation.text == *text);
-            found += usize::from(other.is_some());
-            shared.extend(
-                other.map(|other| (one.generation.likelihood, other.generation.likelihood)),
-            );
+    for is_beside in [false, true] {
+        let (mut strayed, mut found) = (0, 0);
+        for seed in [100, 200, 300] {
+            let greedy = if is_beside {
+                ask_ahead(&generator, &asked, draws(seed)).await
+            } else {
+                ask(&generator, &asked).await
+            };
+            let along = draw(&generator, &asked, draws(seed)).await;
+            assert_eq!(drawn(&along), 8);
+            let first = along[0].generation.tokens;
+            assert_eq!(first.prompt_reused, first.prompt);
+            // What the greedy reply chose among is forgotten with the next question.
+            ask(&generator, &open_question()).await;
+            let alone = draw(&generator, &asked, draws(seed)).await;
+            for one in along {
+                let text = one.generation.text;
+                if text == greedy.text {
+                    continue;
+                }
+                strayed += 1;
+                if let Some(other) = alone.iter().find(|other| other.generation.text == text) {
+                    found += 1;
+                    shared.push((one.generation.likelihood, other.generation.likelihood));
+                }
+            }
         }
-        assert!(found >= 2, "{is_beside} {along:?} {alone:?}");
+        assert!(
+            found >= 4 && found * 2 >= strayed,
+            "{is_beside}: {found} of {strayed}"
+        );
     }
     for (along, alone) in shared {
         let (along, alone) = (along.expect("it tells"), alone.expect("it tells"));
