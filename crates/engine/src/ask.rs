@@ -22,7 +22,7 @@ use serde_json::json;
 use crate::accounts::Actor;
 use crate::audit::{AuditEntry, storable};
 use crate::checks::Finding;
-use crate::confidence::Signals;
+use crate::confidence::{Fit, Signals};
 use crate::conversation::{FollowUp, Turn};
 use crate::error::{Code, Error, Kind};
 use crate::guard::{GuardedSql, guard};
@@ -36,11 +36,11 @@ use crate::prompt::{GeneratedSql, SchemaFormat, SendValues};
 use crate::question::{Choice, Origin, Outcome, Question, Refusal, Timings, UsedQuery};
 use crate::result::ResultSet;
 use crate::retrieval::Degradation;
-use crate::semantic_cache::Place;
+use crate::semantic_cache::{Hit, Place};
 use crate::triage::NoRows;
 use crate::verified_queries::exact_match;
 pub use deciding::{Constrained, Deciding, Thresholds};
-use evidence::evidence;
+use evidence::{evidence, signals};
 use generating::{generate, values_allowed};
 use knowledge::{Said, first_prompt, plain_prompt};
 use reuse::Reuse;
@@ -196,7 +196,7 @@ pub async fn ask_in(
     let outcome = finish(ports, actor, id, question.as_str(), started, trace, result).await;
     if let Some(reuse) = reuse {
         let answered = match &outcome {
-            Ok(Outcome::Answered(answer)) => Some((answer.sql.as_str(), answer.origin)),
+            Ok(Outcome::Answered(answer)) => Some(&**answer),
             Ok(Outcome::Refused(_)) | Err(_) => None,
         };
         reuse.end(ports, id, answered, embedding.as_ref()).await;
@@ -394,6 +394,7 @@ async fn reused(
         return Ok(None);
     }
     let Sight { target, visible } = sight;
+    let mut known = None;
     let (guarded, origin) = match exact_match(question.as_str(), &said.verified.items, visible) {
         Some((query, guarded)) => {
             trace.verified = vec![UsedQuery {
@@ -407,14 +408,20 @@ async fn reused(
             let place = reuse.insert(Reuse::of(asked, visible));
             let found = place.find(&*ports.cache, asked.query_id, trace).await;
             trace.timings.reuse += ms(clock);
-            let Some((sql, origin)) = found else {
+            let Some(Hit {
+                sql,
+                judged,
+                is_exact,
+            }) = found
+            else {
                 return Ok(None);
             };
+            known = Some(judged);
             progress.step(Step::Checking);
             let clock = Instant::now();
             let guarded = guard(&GeneratedSql::new(sql), visible);
             trace.timings.guard += ms(clock);
-            (guarded, origin)
+            (guarded, Origin::cached(is_exact))
         }
     };
     trace.values_sent = "nothing";
@@ -424,12 +431,22 @@ async fn reused(
     };
     match ran {
         Ok((guarded, rows)) => {
-            trace.origin = origin;
-            Ok(Some(Found {
+            let found = Found {
                 guarded,
                 rows,
                 target: Arc::clone(target),
-            }))
+            };
+            if let Some(judged) = known {
+                trace.judge_again(judged, &found.rows);
+                let confidence = Fit::in_use().confidence(&signals(trace, &found));
+                if confidence < settings.thresholds.of(asked.role) {
+                    // Sure enough for whoever asked before. Others are still served it, and this one is asked back.
+                    trace.forget_judgement();
+                    return Ok(None);
+                }
+            }
+            trace.origin = origin;
+            Ok(Some(found))
         }
         // What does not run any more is generated again; what ran out of time would do so again.
         Err(fault) if fault.code().is_repairable() || fault.code().kind() == Kind::Refused => {

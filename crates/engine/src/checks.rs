@@ -11,7 +11,7 @@ mod entities;
 mod joins;
 mod labels;
 mod literals;
-pub(crate) mod nothing;
+mod nothing;
 pub(crate) mod printing;
 mod sense;
 mod shape;
@@ -30,6 +30,7 @@ use crate::ports::StoredValue;
 use crate::prompt::GeneratedSql;
 use crate::result::ResultSet;
 use asked::Asked;
+pub(crate) use nothing::is_nothing;
 use statement::Statement;
 
 /// The longest statement that is looked at, in bytes. The answer to a person's question is a tenth of it.
@@ -140,7 +141,7 @@ pub fn check(sql: &GuardedSql, evidence: &Evidence<'_>) -> Vec<Finding> {
 /// Returns what is suspicious about the rows of a statement: their shape, or that there are none.
 pub fn check_result(sql: &GuardedSql, evidence: &Evidence<'_>, rows: &ResultSet) -> Vec<Finding> {
     looked_at(sql, evidence, |subject, findings| {
-        if nothing::is_nothing(rows) {
+        if is_nothing(rows) {
             nothing::check(subject, findings);
         } else {
             shape::check_rows(subject, rows, findings);

@@ -46,6 +46,18 @@ pub struct Signals {
     pub rows: u64,
 }
 
+/// What was found out about the SQL of an answer, to be told again wherever the same SQL answers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Judged {
+    /// What spoke for and against it.
+    pub signals: Signals,
+    /// What is suspicious about it, in words: one for each of the findings of `signals`.
+    pub doubts: Vec<String>,
+    /// What was wrong with it and was put right.
+    pub corrections: Vec<String>,
+}
+
 /// Names of what the regression weighs, in the order of [`features`].
 const NAMES: [&str; 7] = [
     "intercept",
@@ -53,7 +65,7 @@ const NAMES: [&str; 7] = [
     "all agree",
     "findings",
     "no rows",
-    "subqueries",
+    "a subquery",
     "hundreds of characters",
 ];
 
@@ -74,7 +86,8 @@ pub fn features(signals: &Signals) -> Vec<f64> {
         all_agree,
         flag(!signals.findings.is_empty()),
         flag(signals.rows == 0),
-        f64::from(signals.subqueries.min(5)),
+        // Few statements of any set have more than one: what several weigh would be a guess.
+        flag(signals.subqueries > 0),
         f64::from(signals.characters.min(1_000)) / 100.0,
     ]
 }

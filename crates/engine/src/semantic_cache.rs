@@ -14,6 +14,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
+use crate::confidence::Judged;
 use crate::error::Error;
 use crate::ports::{Cache, Embedding};
 use crate::question::Question;
@@ -118,6 +119,7 @@ impl Place {
 struct Remembered {
     question: String,
     sql: String,
+    judged: Judged,
 }
 
 /// A question asked before with its vector, to be found by nearness. The vector is cut to bytes: 384 of them say as much
@@ -131,10 +133,12 @@ struct Neighbour {
 }
 
 /// SQL found for a question.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Hit {
     /// The SQL; guarded and run again like any other.
     pub sql: String,
+    /// What was found out about it when it was generated.
+    pub judged: Judged,
     /// The question was the same but for case and punctuation; `false` if it was put otherwise.
     pub is_exact: bool,
 }
@@ -154,11 +158,13 @@ pub async fn look_up(cache: &dyn Cache, place: &Place) -> Result<Option<Hit>, Er
     };
     Ok(Some(Hit {
         sql: found.sql,
+        judged: found.judged,
         is_exact: normalised(&found.question) == place.normalised,
     }))
 }
 
-/// Remembers the SQL that answered a question, unless somebody rated the same SQL badly.
+/// Remembers the SQL that answered a question, unless somebody rated the same SQL badly. What is suspicious is no example
+/// to other questions.
 ///
 /// # Errors
 ///
@@ -167,7 +173,7 @@ pub async fn remember(
     cache: &dyn Cache,
     place: &Place,
     question: &Question,
-    sql: &str,
+    (sql, judged): (&str, &Judged),
     query_id: i64,
     embedding: Option<&Embedding>,
 ) -> Result<(), Error> {
@@ -177,10 +183,13 @@ pub async fn remember(
     let remembered = Remembered {
         question: question.as_str().to_owned(),
         sql: sql.to_owned(),
+        judged: judged.clone(),
     };
     cache.put(&place.sql_key(), &json(&remembered), TTL).await?;
     note_use(cache, place, query_id).await?;
-    if let Some(embedding) = embedding {
+    if let Some(embedding) = embedding
+        && judged.doubts.is_empty()
+    {
         let neighbour = Neighbour {
             question: remembered.question,
             sql: remembered.sql,

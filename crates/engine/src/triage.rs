@@ -9,7 +9,7 @@ use sqlite3_parser::Bump;
 use sqlite3_parser::ast::{Cmd, Expr, FromClause, OneSelect, Operator, SelectTable, Stmt};
 use utoipa::ToSchema;
 
-use crate::checks::nothing;
+use crate::checks;
 use crate::checks::printing::Printed;
 use crate::guard::{self, GuardedSql, guard};
 use crate::prompt::GeneratedSql;
@@ -67,7 +67,7 @@ pub struct Probe {
 /// Returns what to run to learn why a statement has no rows; `None` if it has some, or is of a shape that is not looked
 /// into: a compound, or one whose rows go missing after WHERE.
 pub fn probes(sql: &GuardedSql, rows: &ResultSet) -> Option<Probes> {
-    if !nothing::is_nothing(rows) || sql.tables().is_empty() {
+    if !checks::is_nothing(rows) || sql.tables().is_empty() {
         return None;
     }
     let arena = Bump::new();

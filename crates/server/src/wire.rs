@@ -6,7 +6,7 @@ mod shared;
 pub use models::*;
 use shared::{in_process, redis, traced};
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,6 +82,9 @@ pub struct App {
     pub ask: AskSettings,
     /// Bounds on the statement of an export.
     pub export: QueryLimits,
+    /// The folder in which files without a name hold an export until it is sent: on a disk, where the folder of the
+    /// system's temporary files may be memory.
+    pub scratch: PathBuf,
     /// How accounts behave.
     pub accounts: AccountSettings,
     /// The golden copy behind the target port; `None` when there is no target.
@@ -216,6 +219,7 @@ pub fn app(
             ..AskSettings::default()
         },
         export: settings.export,
+        scratch: settings.data_dir.clone(),
         accounts: settings.auth.accounts.clone(),
         golden_copy,
         questions: settings.questions,

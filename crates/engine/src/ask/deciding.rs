@@ -85,10 +85,15 @@ impl Thresholds {
 /// answers to the developer set 86 % above it were right and 48 % below.
 const SURE_LOGPROB: f64 = -0.9;
 
+/// What the likeliest reply counts more than one that was drawn: it is right more often.
+const FIRST_WEIGHT: f64 = 0.5;
+
 /// A statement that ran.
 pub(super) struct Contender {
     pub(super) guarded: GuardedSql,
     pub(super) rows: ResultSet,
+    /// What the rows say, of which equal ones agree.
+    pub(super) content: Content,
     pub(super) findings: Vec<Finding>,
     /// What was wrong with it and was put right.
     pub(super) corrections: Vec<String>,
@@ -114,8 +119,7 @@ impl Contender {
     fn weight(&self) -> f64 {
         let mut weight = f64::from(self.drawn);
         if self.is_first {
-            // The likeliest reply is right more often than one that was drawn.
-            weight += 0.5;
+            weight += FIRST_WEIGHT;
         }
         if !self.findings.is_empty() {
             weight *= 0.5;
@@ -147,16 +151,30 @@ pub(super) fn all_agree<'c>(ran: impl Iterator<Item = &'c Contender>, drawn: u32
     let mut contents = BTreeSet::new();
     for one in ran {
         count += one.drawn;
-        contents.insert(content(&one.rows));
+        contents.insert(&one.content);
     }
     count == drawn && contents.len() <= 1
 }
 
+/// Says whether no further reply of the likeliest kind could change which rows are chosen.
+pub(super) fn is_decided(contenders: &[Contender]) -> bool {
+    let mut weights: BTreeMap<&Content, f64> = BTreeMap::new();
+    for one in contenders {
+        *weights.entry(&one.content).or_default() += one.weight();
+    }
+    let mut weights: Vec<f64> = weights.into_values().collect();
+    weights.sort_by(|a, b| b.total_cmp(a));
+    let second = weights.get(1).copied().unwrap_or_default();
+    weights
+        .first()
+        .is_some_and(|best| *best > second + 1.0 + FIRST_WEIGHT)
+}
+
 /// Chooses among statements that ran; `None` if there is none.
 pub(super) fn choose(contenders: Vec<Contender>) -> Option<Choice> {
-    let mut groups: BTreeMap<String, Vec<Contender>> = BTreeMap::new();
+    let mut groups: BTreeMap<Content, Vec<Contender>> = BTreeMap::new();
     for contender in contenders {
-        let key = content(&contender.rows);
+        let key = contender.content;
         groups.entry(key).or_default().push(contender);
     }
     let weight = |group: &[Contender]| group.iter().map(Contender::weight).sum::<f64>();
@@ -192,30 +210,49 @@ fn best_of(group: Vec<Contender>) -> Option<Contender> {
     })
 }
 
-/// Returns what two results share if they have the same rows: their values without the names of columns and, because
-/// most questions ask for no order, without the order of rows.
-fn content(rows: &ResultSet) -> String {
-    let mut lines: Vec<String> = rows
-        .rows
-        .iter()
-        .map(|row| row.iter().map(cell).collect::<Vec<_>>().join("\u{1f}"))
-        .collect();
-    lines.sort_unstable();
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&(rows.columns.len() as u64).to_le_bytes());
-    for line in lines {
-        hasher.update(&(line.len() as u64).to_le_bytes());
-        hasher.update(line.as_bytes());
+/// What two results share if they have the same rows: their values without the names of columns and, because most
+/// questions ask for no order, without the order of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Content([u8; 32]);
+
+impl Content {
+    pub(super) fn of(rows: &ResultSet) -> Self {
+        let mut lines: Vec<String> = rows
+            .rows
+            .iter()
+            .map(|row| row.iter().map(cell).collect::<Vec<_>>().join("\u{1f}"))
+            .collect();
+        lines.sort_unstable();
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&(rows.columns.len() as u64).to_le_bytes());
+        for line in lines {
+            hasher.update(&(line.len() as u64).to_le_bytes());
+            hasher.update(line.as_bytes());
+        }
+        Self(hasher.finalize().into())
     }
-    hasher.finalize().to_hex().to_string()
 }
 
-/// Writes a value so that equal ones are written alike: sums of reals in another order differ in their last digits.
+/// How far a sum of reals may be from a whole number, by its size, and be one.
+const WHOLE_WITHIN: f64 = 1e-12;
+
+/// The reals below this have every whole number among them.
+const EXACT_BELOW: f64 = (1_u64 << 53) as f64;
+
+/// Writes a value so that equal ones are written alike: sums of reals in another order differ in their last digits,
+/// whole numbers in none.
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => "n".into(),
-        Value::Integer(number) => format!("{:.9e}", *number as f64),
-        Value::Real(number) => format!("{number:.9e}"),
+        Value::Integer(number) => number.to_string(),
+        Value::Real(number) => {
+            let whole = number.round();
+            let is_whole = (number - whole).abs() <= whole.abs() * WHOLE_WITHIN;
+            match is_whole && whole.abs() < EXACT_BELOW {
+                true => (whole as i64).to_string(),
+                false => format!("{number:.9e}"),
+            }
+        }
         Value::Text(text) => format!("t{text}"),
         Value::Blob(_) => format!("b{}", value.to_text()),
     }
@@ -238,21 +275,23 @@ mod tests {
             &Visibility::everything(),
         ));
         let columns = rows.first().map_or(1, |row| row.len());
+        let rows = ResultSet {
+            columns: (0..columns)
+                .map(|n| ResultColumn {
+                    name: format!("{sql} {n}"),
+                    kind: "integer".into(),
+                })
+                .collect(),
+            rows: rows
+                .iter()
+                .map(|row| row.iter().map(|n| Value::Integer(*n)).collect())
+                .collect(),
+            truncated: false,
+        };
         Contender {
             guarded: guard(&GeneratedSql::new(sql), &visible).expect("it may run"),
-            rows: ResultSet {
-                columns: (0..columns)
-                    .map(|n| ResultColumn {
-                        name: format!("{sql} {n}"),
-                        kind: "integer".into(),
-                    })
-                    .collect(),
-                rows: rows
-                    .iter()
-                    .map(|row| row.iter().map(|n| Value::Integer(*n)).collect())
-                    .collect(),
-                truncated: false,
-            },
+            content: Content::of(&rows),
+            rows,
             findings: Vec::new(),
             corrections: Vec::new(),
             corrected: false,
@@ -297,6 +336,30 @@ mod tests {
     }
 
     #[test]
+    fn a_repair_is_of_use_where_it_may_change_the_choice() {
+        let check = |drawn: &[(i64, u32)], expected| {
+            let contenders: Vec<Contender> = drawn
+                .iter()
+                .map(|&(n, count)| contender(&format!("SELECT {n}"), &[&[n]], count, -0.1))
+                .collect();
+            assert_eq!(is_decided(&contenders), expected, "{drawn:?}");
+            let before = chosen(contenders).0;
+            let mut contenders: Vec<Contender> = drawn
+                .iter()
+                .map(|&(n, count)| contender(&format!("SELECT {n}"), &[&[n]], count, -0.1))
+                .collect();
+            let second = drawn.get(1).map_or(9, |&(n, _)| n);
+            contenders.push(first(contender("SELECT 0", &[&[second]], 1, -0.01)));
+            let stays = chosen(contenders).0 == before;
+            assert_eq!(stays, expected, "{drawn:?}");
+        };
+        check(&[(1, 2)], true);
+        check(&[(1, 1)], false);
+        check(&[(1, 3), (2, 1)], true);
+        check(&[(1, 3), (2, 2)], false);
+    }
+
+    #[test]
     fn what_is_suspicious_or_empty_counts_less() {
         let mut suspicious = first(contender("SELECT 1", &[&[1]], 1, -0.1));
         suspicious.findings.push(Finding {
@@ -320,13 +383,33 @@ mod tests {
             rows: vec![vec![Value::Real(number)]],
             truncated: false,
         };
+        let content = |rows: &ResultSet| Content::of(rows);
         assert_eq!(content(&real(0.1 + 0.2)), content(&real(0.3)));
         assert_ne!(content(&real(0.3)), content(&real(0.31)));
+        // Cents of millions, added up in another order, and to a whole sum.
+        assert_eq!(
+            content(&real(12_345_678.9)),
+            content(&real(12_345_678.900_000_002))
+        );
+        assert_eq!(
+            content(&real(123_456_789_012.000_02)),
+            content(&real(123_456_789_012.0))
+        );
         let whole = |value| ResultSet {
             rows: vec![vec![value]],
             ..real(0.0)
         };
         assert_eq!(content(&whole(Value::Integer(3))), content(&real(3.0)));
+        assert_eq!(content(&whole(Value::Integer(0))), content(&real(-0.0)));
+        // Times in milliseconds, of one second.
+        assert_ne!(
+            content(&whole(Value::Integer(1_700_000_000_123))),
+            content(&whole(Value::Integer(1_700_000_000_124)))
+        );
+        assert_ne!(
+            content(&whole(Value::Integer(i64::MAX))),
+            content(&whole(Value::Integer(i64::MAX - 1)))
+        );
         assert_ne!(
             content(&whole(Value::Text("3".into()))),
             content(&whole(Value::Integer(3)))

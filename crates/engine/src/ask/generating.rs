@@ -1,9 +1,11 @@
 //! SQL from the model: written, mended, guarded, run, and written again with what was wrong.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::deciding::{Choice, Constrained, Contender, Deciding, all_agree, choose};
+use super::deciding::{
+    Choice, Constrained, Contender, Content, Deciding, all_agree, choose, is_decided,
+};
 use super::evidence::signals;
 use super::writing::Writing;
 use super::{AskSettings, Asked, Found, Sight, Trace, ms, run};
@@ -15,7 +17,7 @@ use crate::error::{Code, Error, Kind};
 use crate::guard::{GuardedSql, guard};
 use crate::mend;
 use crate::policy::VisibleSchema;
-use crate::ports::{Ahead, Candidate, GenerationLimits, Generator, Sampling, Step};
+use crate::ports::{Ahead, Candidate, GenerationLimits, Generator, QueryLimits, Sampling, Step};
 use crate::prompt::{self, GeneratedSql, Prompt, SendValues};
 use crate::question::Choice as Offered;
 use crate::reading;
@@ -26,6 +28,9 @@ const MAX_CHOICES: usize = 4;
 
 /// Tokens of a drawn statement. One that is longer mostly repeats itself, and several of them would take minutes.
 const MAX_DRAWN_TOKENS: u32 = 200;
+
+/// What each drawn statement may run for, however short the first one ran.
+const LEAST_DRAWN_TIME: Duration = Duration::from_secs(2);
 
 /// How often one statement is corrected for what is suspicious about it.
 const MAX_REWRITES: usize = 4;
@@ -46,15 +51,23 @@ pub(super) async fn generate(
     let mut first_try = attempt(asked, &sight, first, trace).await;
     let is_settled = match &first_try {
         Ok(contender) => !settings.deciding.always && contender.is_settled(),
-        Err(fault) => !fault.code().is_repairable(),
+        Err(fault) => !others_may_run(fault),
     };
     let mut contenders = Vec::new();
     if !is_settled && settings.deciding.candidates > 0 {
         // Before any repair: the model has the prompt in mind, and may have begun with them.
         let failed = trace.sql.clone();
+        let bounded = AskSettings {
+            query: bounded(settings.query, trace.timings.run),
+            ..(*settings).clone()
+        };
+        let bounded = Asked {
+            settings: &bounded,
+            ..*asked
+        };
         for is_more in [false, true] {
             let known = trace.signals.drawn;
-            match drawn(asked, &sight, first, is_more, trace).await {
+            match drawn(&bounded, &sight, first, is_more, trace).await {
                 Ok(drawn) => contenders.extend(drawn),
                 // What is known by now stands without more.
                 Err(error) => {
@@ -75,6 +88,7 @@ pub(super) async fn generate(
     }
     if let Err(fault) = &first_try
         && fault.code().is_repairable()
+        && !is_decided(&contenders)
     {
         first_try = repaired(asked, &sight, first, fault.clone(), trace).await;
     }
@@ -84,8 +98,8 @@ pub(super) async fn generate(
             is_first: true,
             ..contender
         }),
-        Err(error) if error.code() == Code::CannotBeAnswered => fault = Some(error),
-        Err(error) => return Err(error),
+        // Others that ran may answer yet.
+        Err(error) => fault = Some(error),
     }
     trace.signals.ran = contenders.iter().map(|one| one.drawn).sum();
     let Some(choice) = choose(contenders) else {
@@ -221,6 +235,27 @@ fn drawing(settings: &AskSettings, prompt: &Prompt, is_more: bool) -> Ahead {
             seed,
         },
         max_tokens: settings.generation.max_tokens.min(MAX_DRAWN_TOKENS),
+    }
+}
+
+/// Says whether another statement for the same question may run where this one did not. One that would write something
+/// says what the question is after.
+fn others_may_run(fault: &Error) -> bool {
+    let code = fault.code();
+    code.is_repairable()
+        || matches!(
+            code,
+            Code::TargetQueryTimeout | Code::ResultTooLarge | Code::SqlTooComplex
+        )
+}
+
+/// Returns the bounds on each drawn statement: the data is not kept busy for long by what only speaks for or against
+/// another. `first_ms` is how long the first statement ran.
+fn bounded(limits: QueryLimits, first_ms: f64) -> QueryLimits {
+    let enough = Duration::from_secs_f64(4.0 * first_ms / 1_000.0).min(limits.timeout / 4);
+    QueryLimits {
+        timeout: enough.max(LEAST_DRAWN_TIME).min(limits.timeout),
+        ..limits
     }
 }
 
@@ -414,7 +449,7 @@ async fn try_once(
 }
 
 /// Runs a statement; if its rows show that something is wrong with it and how it may be put right, tries that, and keeps
-/// it if it finds rows.
+/// it if it finds something.
 async fn run_checked(
     asked: &Asked<'_>,
     sight: &Sight,
@@ -432,7 +467,7 @@ async fn run_checked(
         return Ok((guarded, rows, findings));
     };
     match run(&*sight.target, settings, better, *progress, trace).await {
-        Ok((better, found)) if !found.rows.is_empty() => {
+        Ok((better, found)) if !checks::is_nothing(&found) => {
             corrections.push(why);
             let findings = checks::check_result(&better, evidence, &found);
             Ok((better, found, findings))
@@ -469,6 +504,7 @@ fn contender(
     Contender {
         corrected: words(guarded.text()) != words(sql.as_str().trim()),
         guarded,
+        content: Content::of(&rows),
         rows,
         findings,
         corrections: Vec::new(),

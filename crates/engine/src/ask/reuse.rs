@@ -6,13 +6,16 @@ use std::pin::pin;
 use futures::future::{self, Either};
 
 use super::{Asked, Trace};
+use crate::checks::{self, Finding, FindingKind};
+use crate::confidence::{Judged, Signals};
 use crate::error::{Code, Error};
 use crate::policy::VisibleSchema;
 use crate::ports::{AskPorts, Cache, Embedding};
 use crate::prompt::PROMPT_VERSION;
-use crate::question::{Origin, Question};
+use crate::question::{Answer, Origin, Question};
+use crate::result::ResultSet;
 use crate::retrieval::Degradation;
-use crate::semantic_cache::{self, Claim, Place, Scope, ScopeParts, speaks_of_relative_time};
+use crate::semantic_cache::{self, Claim, Hit, Place, Scope, ScopeParts, speaks_of_relative_time};
 
 /// How many others are waited for, one after the other, when each ends without SQL; then nobody is.
 const MAX_WAITS: usize = 2;
@@ -67,7 +70,7 @@ impl Reuse {
         cache: &dyn Cache,
         query_id: i64,
         trace: &mut Trace,
-    ) -> Option<(String, Origin)> {
+    ) -> Option<Hit> {
         let found = self.find_or_claim(cache, query_id).await;
         if cache.is_degraded() {
             trace.degraded.push(Degradation {
@@ -89,11 +92,11 @@ impl Reuse {
         &mut self,
         cache: &dyn Cache,
         query_id: i64,
-    ) -> Result<Option<(String, Origin)>, Error> {
+    ) -> Result<Option<Hit>, Error> {
         let token = query_id.to_string();
         for _ in 0..=MAX_WAITS {
             if let Some(hit) = semantic_cache::look_up(cache, &self.place).await? {
-                return Ok(Some((hit.sql, Origin::cached(hit.is_exact))));
+                return Ok(Some(hit));
             }
             if semantic_cache::claim(cache, &self.place, &token).await? == Claim::Mine {
                 self.claim = Some(token);
@@ -101,8 +104,7 @@ impl Reuse {
             }
         }
         // Also when the claim is ours: whoever had it may have remembered the SQL after we looked and before we claimed.
-        let hit = semantic_cache::look_up(cache, &self.place).await?;
-        Ok(hit.map(|hit| (hit.sql, Origin::cached(hit.is_exact))))
+        semantic_cache::look_up(cache, &self.place).await
     }
 
     /// Does what the claim was made for, while it is kept from expiring.
@@ -136,17 +138,23 @@ impl Reuse {
         self,
         ports: &AskPorts,
         query_id: i64,
-        answered: Option<(&str, Origin)>,
+        answered: Option<&Answer>,
         embedding: Option<&Embedding>,
     ) {
         let cache = &*ports.cache;
-        let kept = match answered {
-            Some((sql, Origin::Generated)) => {
-                let (place, question) = (&self.place, &self.question);
+        let (place, question) = (&self.place, &self.question);
+        let kept = match answered.map(|answer| (answer, answer.origin)) {
+            Some((answer, Origin::Generated)) => {
+                let judged = Judged {
+                    signals: answer.signals.clone(),
+                    doubts: answer.doubts.clone(),
+                    corrections: answer.corrections.clone(),
+                };
+                let sql = (answer.sql.as_str(), &judged);
                 semantic_cache::remember(cache, place, question, sql, query_id, embedding).await
             }
             Some((_, Origin::SemanticCache { .. })) => {
-                semantic_cache::note_use(cache, &self.place, query_id).await
+                semantic_cache::note_use(cache, place, query_id).await
             }
             Some((_, Origin::VerifiedQuery { .. })) | None => Ok(()),
         };
@@ -155,6 +163,36 @@ impl Reuse {
         if let Some(token) = &self.claim {
             let _ = semantic_cache::release(cache, &self.place, token).await;
         }
+    }
+}
+
+impl Trace {
+    /// Takes over what was found out about the same SQL before; whether there are rows is seen anew.
+    pub(super) fn judge_again(&mut self, judged: Judged, rows: &ResultSet) {
+        let Judged {
+            signals,
+            doubts,
+            corrections,
+        } = judged;
+        let findings = signals.findings.iter().zip(doubts);
+        self.findings = findings
+            .map(|(&kind, message)| Finding {
+                kind,
+                message,
+                rewrite: None,
+            })
+            .filter(|finding| finding.kind != FindingKind::NoRows || checks::is_nothing(rows))
+            .collect();
+        self.signals = signals;
+        self.corrections = corrections;
+    }
+
+    /// Lets go of it, for SQL that does not answer.
+    pub(super) fn forget_judgement(&mut self) {
+        self.findings.clear();
+        self.signals = Signals::default();
+        self.corrections.clear();
+        self.sql = None;
     }
 }
 

@@ -34,6 +34,7 @@ fn place(text: &str) -> Place {
 fn put(cache: &Remembers, text: &str, sql: &str, query_id: i64) {
     let embedding = Embedding::normalised(vec![1.0, text.len() as f32]).expect("a vector");
     let (place, question) = (place(text), question(text));
+    let sql = (sql, &Judged::default());
     let kept = remember(cache, &place, &question, sql, query_id, Some(&embedding));
     block_on(kept).expect("a cache");
 }
@@ -92,6 +93,23 @@ fn near_questions_are_examples_the_nearest_first() {
     let near = block_on(near(&cache, &other, &embedding, 0.97, 2)).expect("a cache");
     let near: Vec<String> = near.into_iter().map(|(question, _)| question).collect();
     assert_eq!(near, ["abc", "ab"]);
+}
+
+#[test]
+fn what_is_suspicious_is_reused_for_its_own_question_and_no_example_to_others() {
+    let cache = Remembers::default();
+    let embedding = Embedding::normalised(vec![1.0, 3.0]).expect("a vector");
+    let judged = Judged {
+        doubts: vec!["no row matches".into()],
+        ..Judged::default()
+    };
+    let (here, asked) = (place("abc"), question("abc"));
+    let sql = ("SELECT 3", &judged);
+    block_on(remember(&cache, &here, &asked, sql, 1, Some(&embedding))).expect("a cache");
+    assert_eq!(found(&cache, "abc").map(|hit| hit.judged), Some(judged));
+    let other = place("another");
+    let near = block_on(near(&cache, &other, &embedding, 0.97, 2)).expect("a cache");
+    assert_eq!(near, vec![]);
 }
 
 #[test]
@@ -305,7 +323,7 @@ proptest! {
             let place = Place::of(&Scope::of(&parts), &asked);
             if writes {
                 let sql = format!("SELECT {step}");
-                block_on(remember(&cache, &place, &asked, &sql, step as i64, None)).expect("a cache");
+                block_on(remember(&cache, &place, &asked, (&sql, &Judged::default()), step as i64, None)).expect("a cache");
                 truth.insert(key, sql);
             } else {
                 let hit = block_on(look_up(&cache, &place)).expect("a cache");
@@ -337,7 +355,7 @@ proptest! {
             let key = (schema, terms, verified, meaning(asked.as_str()));
             if writes {
                 let sql = format!("SELECT {step}");
-                block_on(remember(&cache, &place, &asked, &sql, step as i64, None)).expect("a cache");
+                block_on(remember(&cache, &place, &asked, (&sql, &Judged::default()), step as i64, None)).expect("a cache");
                 truth.insert(key, sql);
             } else {
                 let hit = block_on(look_up(&cache, &place)).expect("a cache");

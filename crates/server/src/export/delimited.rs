@@ -1,8 +1,10 @@
 //! Comma-separated values: RFC 4180, and harmless when a spreadsheet opens them.
 //!
 //! Source: OWASP, "CSV Injection": a cell that begins with one of `= + - @`, a tabulator or a carriage return is run as a
-//! formula by common spreadsheets.
+//! formula by common spreadsheets. Where they are set to another separator than the comma, cells begin elsewhere, and
+//! quotes that do not begin a cell hold nothing together.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
@@ -30,18 +32,38 @@ impl Csv {
     }
 
     fn text(&mut self, text: &str) -> io::Result<()> {
-        let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+        let text = harmless(text);
         let needs_quotes = text.contains([',', '"', '\r', '\n']);
-        if !is_formula && !needs_quotes {
+        if !needs_quotes && matches!(text, Cow::Borrowed(_)) {
             return self.0.write_all(text.as_bytes());
         }
-        self.0.write_all(b"\"")?;
-        if is_formula {
-            self.0.write_all(b"'")?;
-        }
-        self.0.write_all(text.replace('"', "\"\"").as_bytes())?;
-        self.0.write_all(b"\"")
+        write!(self.0, "\"{}\"", text.replace('"', "\"\""))
     }
+}
+
+/// Puts an apostrophe before what would be run as a formula, at the beginning of a text and wherever a spreadsheet that
+/// is set to another separator would begin a cell.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let is_formula = |c: char| ['=', '+', '-', '@', '\t', '\r'].contains(&c);
+    let may_end_a_cell = |c: char| [';', '\t', '\r', '\n'].contains(&c);
+    let mut before = ';';
+    let mut begins = Vec::new();
+    for (at, c) in text.char_indices() {
+        if may_end_a_cell(before) && is_formula(c) {
+            begins.push(at);
+        }
+        before = c;
+    }
+    let Some(&first) = begins.first() else {
+        return text.into();
+    };
+    let mut safe = text[..first].to_owned();
+    let ends = begins.iter().skip(1).copied().chain([text.len()]);
+    for (&start, end) in begins.iter().zip(ends) {
+        safe.push('\'');
+        safe.push_str(&text[start..end]);
+    }
+    safe.into()
 }
 
 enum Cell<'a> {

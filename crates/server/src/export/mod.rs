@@ -9,6 +9,7 @@ mod workbook;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::path::Path;
 
 use engine::ports::RowSink;
 use engine::result::{ResultColumn, Value};
@@ -24,7 +25,7 @@ const WORKSHEET_ROWS: usize = 1_048_576;
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Comma-separated values (RFC 4180), in UTF-8. A text that a spreadsheet would take for a formula begins with an
-    /// apostrophe.
+    /// apostrophe, and so does a part of one where a spreadsheet might divide it.
     Csv,
     /// An Excel workbook of one sheet.
     Xlsx,
@@ -72,13 +73,19 @@ impl Format {
         }
     }
 
-    /// Returns what writes rows into a file. `columns` are needed where [`Format::needs_types`].
-    pub fn sink(self, file: File, columns: Option<&[ResultColumn]>) -> Box<dyn RowSink> {
+    /// Returns what writes rows into a file. `columns` are needed where [`Format::needs_types`]; `scratch` holds the
+    /// parts of a file that is an archive.
+    pub fn sink(
+        self,
+        file: File,
+        columns: Option<&[ResultColumn]>,
+        scratch: &Path,
+    ) -> Box<dyn RowSink> {
         let file = BufWriter::with_capacity(1 << 16, file);
         let columns = columns.unwrap_or_default();
         match self {
             Format::Csv => Box::new(delimited::Csv::new(file)),
-            Format::Xlsx => Box::new(workbook::Xlsx::new(file)),
+            Format::Xlsx => Box::new(workbook::Xlsx::new(file, scratch)),
             Format::Json => Box::new(json::Json::new(file)),
             Format::Parquet => Box::new(columnar::Parquet::new(file, columns)),
             Format::Arrow => Box::new(columnar::Arrow::new(file, columns)),
@@ -86,13 +93,13 @@ impl Format {
     }
 }
 
-/// Makes the file that an export is written into: gone when it is closed, whatever happens.
+/// Makes the file in `scratch` that an export is written into: gone when it is closed, whatever happens.
 ///
 /// # Errors
 ///
 /// [`Code::Internal`] if there is no room.
-pub fn file() -> Result<File, Error> {
-    tempfile::tempfile().map_err(unwritable)
+pub fn file(scratch: &Path) -> Result<File, Error> {
+    tempfile::tempfile_in(scratch).map_err(unwritable)
 }
 
 /// Goes to the beginning of a written file and returns its size in bytes.

@@ -3,7 +3,8 @@ use std::io::Read;
 use super::*;
 
 fn written(format: Format, columns: &[(&str, &str)], rows: &[Vec<Value>]) -> Vec<u8> {
-    let mut file = file().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let mut file = file(scratch.path()).unwrap();
     let names: Vec<String> = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
     let typed: Vec<ResultColumn> = columns
         .iter()
@@ -12,7 +13,7 @@ fn written(format: Format, columns: &[(&str, &str)], rows: &[Vec<Value>]) -> Vec
             kind: (*kind).to_owned(),
         })
         .collect();
-    let mut sink = format.sink(file.try_clone().unwrap(), Some(&typed));
+    let mut sink = format.sink(file.try_clone().unwrap(), Some(&typed), scratch.path());
     sink.begin(&names).unwrap();
     for row in rows {
         sink.row(row).unwrap();
@@ -42,6 +43,10 @@ fn a_spreadsheet_runs_nothing_that_a_csv_file_holds() {
         "a=1",
         "say \"hi\", you",
         "two\nlines",
+        "a;=1;b",
+        "a;b",
+        "x\n=1\t@1",
+        "it's; -1",
         "",
     ]
     .into_iter()
@@ -55,7 +60,8 @@ fn a_spreadsheet_runs_nothing_that_a_csv_file_holds() {
     assert_eq!(
         String::from_utf8(bytes).unwrap(),
         "\"'=name\",n,x\r\n\"'=1+1\",-5,\r\n\"'+1\",-5,\r\n\"'-1\",-5,\r\n\"'@SUM(A1)\",-5,\r\n\"'\t=1\",-5,\r\n\
-         \"'\r=1\",-5,\r\na=1,-5,\r\n\"say \"\"hi\"\", you\",-5,\r\n\"two\nlines\",-5,\r\n,-5,\r\n"
+         \"'\r=1\",-5,\r\na=1,-5,\r\n\"say \"\"hi\"\", you\",-5,\r\n\"two\nlines\",-5,\r\n\"a;'=1;b\",-5,\r\na;b,-5,\r\n\
+         \"x\n'=1'\t'@1\",-5,\r\nit's; -1,-5,\r\n,-5,\r\n"
     );
 }
 
@@ -86,6 +92,7 @@ fn a_workbook_has_texts_as_texts_and_no_number_that_excel_would_change() {
         vec![text_of("Müller & <Söhne>"), Value::Integer(i64::MAX)],
         vec![Value::Null, Value::Real(0.1)],
         vec![text_of(&"x".repeat(40_000)), Value::Real(f64::NEG_INFINITY)],
+        vec![Value::Null, Value::Integer(i64::MIN)],
     ];
     let bytes = written(Format::Xlsx, &[("name", "text"), ("n", "mixed")], &rows);
     let sheet = part(&bytes, "xl/worksheets/sheet1.xml");
@@ -93,6 +100,7 @@ fn a_workbook_has_texts_as_texts_and_no_number_that_excel_would_change() {
     assert!(sheet.contains("<t>=1+1</t>"), "{sheet:.400}");
     assert!(sheet.contains("Müller &amp; &lt;Söhne&gt;"));
     assert!(sheet.contains("<t>9223372036854775807</t>"));
+    assert!(sheet.contains("<t>-9223372036854775808</t>"));
     assert!(sheet.contains("<v>0.1</v>"));
     assert!(sheet.contains("<t>-Infinity</t>"));
     assert!(sheet.contains("xx…</t>"));
@@ -160,7 +168,8 @@ fn parquet_and_arrow_keep_types_and_all_rows() {
     check_batches(&batches, count);
 
     // Parquet reads from a file.
-    let mut file = file().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let mut file = file(scratch.path()).unwrap();
     file.write_all(&written(Format::Parquet, &KINDS, &rows))
         .unwrap();
     let reader =

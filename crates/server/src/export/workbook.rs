@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter};
+use std::path::{Path, PathBuf};
 
 use engine::ports::RowSink;
 use engine::result::Value;
 use rust_xlsxwriter::{Format, Workbook, XlsxError};
 
 /// Excel computes with doubles: a larger whole number would change, so it is written as text.
-const LARGEST_EXACT: i64 = 1 << 53;
+const LARGEST_EXACT: u64 = 1 << 53;
 
 /// The most characters of a cell.
 const CELL_CHARS: usize = 32_767;
@@ -16,12 +17,15 @@ const CELL_CHARS: usize = 32_767;
 pub(super) struct Xlsx {
     file: BufWriter<File>,
     workbook: Workbook,
+    /// Where the sheet is until the archive is made.
+    scratch: PathBuf,
     next_row: u32,
 }
 
 impl Xlsx {
-    pub(super) fn new(file: BufWriter<File>) -> Self {
+    pub(super) fn new(file: BufWriter<File>, scratch: &Path) -> Self {
         Self {
+            scratch: scratch.to_owned(),
             file,
             workbook: Workbook::new(),
             next_row: 0,
@@ -62,7 +66,9 @@ impl<'a> Cell<'a> {
     fn of(value: &'a Value) -> Self {
         match value {
             Value::Null => Cell::Empty,
-            Value::Integer(number) if number.abs() <= LARGEST_EXACT => Cell::Number(*number as f64),
+            Value::Integer(number) if number.unsigned_abs() <= LARGEST_EXACT => {
+                Cell::Number(*number as f64)
+            }
             Value::Real(number) if number.is_finite() => Cell::Number(*number),
             Value::Text(text) => Cell::of_text(text),
             other => Cell::Text(super::text(other).into()),
@@ -80,6 +86,7 @@ impl<'a> Cell<'a> {
 
 impl RowSink for Xlsx {
     fn begin(&mut self, columns: &[String]) -> io::Result<()> {
+        self.workbook.set_tempdir(&self.scratch).map_err(failed)?;
         self.workbook
             .add_worksheet_with_constant_memory()
             .map_err(failed)?;

@@ -50,7 +50,31 @@ pub struct Live {
     /// How much was told, for those who wait for more.
     count: watch::Sender<usize>,
     watchers: AtomicUsize,
+    /// How often the last watcher went.
+    left: AtomicUsize,
     begun: Mutex<Option<oneshot::Sender<i64>>>,
+}
+
+/// Stops a question whose asker goes before it can be watched.
+pub struct StoppedWhenDropped(Option<Arc<Live>>);
+
+impl StoppedWhenDropped {
+    pub fn new(live: &Arc<Live>) -> Self {
+        Self(Some(live.clone()))
+    }
+
+    /// From here on its watchers count.
+    pub fn let_go(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for StoppedWhenDropped {
+    fn drop(&mut self) {
+        if let Some(live) = &self.0 {
+            live.stop();
+        }
+    }
 }
 
 /// Sees to it that a question is over when its work is, even if that panics: nobody shall wait for ever.
@@ -137,6 +161,7 @@ impl Live {
             told: Mutex::default(),
             count: watch::Sender::new(0),
             watchers: AtomicUsize::new(0),
+            left: AtomicUsize::new(0),
             begun: Mutex::new(Some(sender)),
         };
         (Arc::new(live), receiver)
@@ -185,6 +210,12 @@ impl Live {
     fn over(&self) {
         self.lock().is_over = true;
         self.count.send_modify(|_| ());
+    }
+
+    /// Says whether nobody has come back since the last watcher went for the `left`th time. Who came and went again a
+    /// moment ago has all the time to come back once more.
+    fn is_unwatched_since(&self, left: usize) -> bool {
+        self.watchers.load(Ordering::Acquire) == 0 && self.left.load(Ordering::Acquire) == left
     }
 
     /// Says whether the question is recorded.
@@ -274,13 +305,14 @@ impl Drop for Watcher {
         if live.watchers.fetch_sub(1, Ordering::AcqRel) > 1 || live.lock().is_over {
             return;
         }
+        let left = live.left.fetch_add(1, Ordering::AcqRel) + 1;
         // A server that shuts down stops its questions itself.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
         runtime.spawn(async move {
             tokio::time::sleep(UNWATCHED).await;
-            if live.watchers.load(Ordering::Acquire) == 0 {
+            if live.is_unwatched_since(left) {
                 live.stop();
             }
         });
@@ -316,5 +348,38 @@ impl Progress for Live {
 
     fn sql(&self, sql: &str) {
         self.tell("sql", &json!({ "sql": sql }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn live() -> (Arc<Live>, futures::future::AbortRegistration) {
+        let (abort, registration) = AbortHandle::new_pair();
+        let (live, _begun) = Live::new(1, "Who is there?", None, String::new(), abort);
+        (live, registration)
+    }
+
+    #[test]
+    fn who_comes_back_and_goes_again_has_all_the_time_anew() {
+        let (live, _registration) = live();
+        drop(Watcher::of(live.clone()));
+        assert!(live.is_unwatched_since(1));
+        let back = Watcher::of(live.clone());
+        assert!(!live.is_unwatched_since(1));
+        drop(back);
+        assert!(!live.is_unwatched_since(1));
+        assert!(live.is_unwatched_since(2));
+    }
+
+    #[test]
+    fn a_question_whose_asker_goes_before_it_is_watched_is_stopped() {
+        let (watched, _registration) = live();
+        StoppedWhenDropped::new(&watched).let_go();
+        assert!(!watched.abort.is_aborted());
+        let (live, _registration) = live();
+        drop(StoppedWhenDropped::new(&live));
+        assert!(live.abort.is_aborted());
     }
 }

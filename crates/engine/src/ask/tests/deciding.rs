@@ -99,7 +99,17 @@ impl TargetGeneration for Echo {
                 "the SQL took too long",
             ));
         }
+        if sql.text().contains("long") && limits.timeout < Duration::from_secs(10) {
+            return Err(Error::new(
+                Code::TargetQueryTimeout,
+                "the SQL took longer than it may",
+            ));
+        }
         let mut rows = self.0.query(sql, limits).await?;
+        if sql.text().contains("count(") {
+            rows.rows = vec![vec![Value::Integer(0)]];
+            return Ok(rows);
+        }
         // The case of a keyword makes another text, not another result.
         rows.rows = vec![vec![Value::Text(sql.text().to_lowercase())]];
         Ok(rows)
@@ -237,7 +247,7 @@ fn a_model_that_fails_to_draw_costs_no_answer() {
 #[test]
 fn only_a_drawing_for_every_question_is_told_ahead() {
     let always = |first| {
-        let model = Drawing::new(first, SURE, &[(PAY, 1)]);
+        let model = Drawing::new(first, SURE, &[(PAY, 1), (NAMES, 1)]);
         let mut settings = AskSettings::default();
         settings.deciding.always = true;
         answered(outcome(&model, &settings).1);
@@ -267,13 +277,54 @@ fn nothing_is_drawn_where_that_is_switched_off() {
 
 #[test]
 fn a_drawn_statement_saves_a_question_whose_first_one_never_runs() {
-    let model = Drawing::new("SELECT nothing FROM nowhere", SURE, &[(PAY, 1)]);
+    let model = Drawing::new("SELECT nothing FROM nowhere", SURE, &[(PAY, 1), (NAMES, 1)]);
     let answer = answer_of(&model);
     // The receipt names the prompt that it was drawn from, not that of the last repair.
     let settled = answer_of(&Drawing::new(NAMES, SURE, &[]));
     assert_eq!(answer.receipt.prompt_hash, settled.receipt.prompt_hash);
-    assert_eq!(answer.sql, PAY);
+    assert!([PAY, NAMES].contains(&answer.sql.as_str()));
     assert_eq!(answer.repairs, 2);
+    // No repair is asked for that could not change what is chosen.
+    let model = Drawing::new("SELECT nothing FROM nowhere", SURE, &[(PAY, 2)]);
+    let answer = answer_of(&model);
+    assert_eq!((answer.sql.as_str(), answer.repairs), (PAY, 0));
+    assert_eq!((answer.signals.drawn, answer.signals.agreeing), (5, 4));
+}
+
+/// One that joins everything with everything is the model's slip like any other.
+#[test]
+fn a_drawn_statement_saves_a_question_whose_first_one_takes_too_long() {
+    let model = Drawing::new("SELECT 'slow'", SURE, &[(PAY, 2)]);
+    let answer = answer_of(&model);
+    assert_eq!(answer.sql, PAY);
+    let model = Drawing::new("SELECT 'slow'", SURE, &[("SELECT 'slow'", 3)]);
+    let outcome = outcome(&model, &AskSettings::default()).1;
+    assert_eq!(refused(outcome).error.code(), Code::TargetQueryTimeout);
+}
+
+/// What only speaks for or against an answer may not keep the data busy as long as the answer.
+#[test]
+fn a_drawn_statement_has_less_time_than_the_first() {
+    let model = Drawing::new("SELECT 'long'", SURE, &[]);
+    assert_eq!(answer_of(&model).sql, "SELECT 'long'");
+    let model = Drawing::new(NAMES, UNSURE, &[("SELECT 'long'", 2)]);
+    let signals = answer_of(&model).signals;
+    assert_eq!((signals.drawn, signals.ran), (5, 1));
+}
+
+/// A count of no rows is a row; it is as little as no rows.
+#[test]
+fn a_correction_that_counts_nothing_either_has_corrected_nothing() {
+    let model = Drawing::new(
+        "SELECT count(*) FROM people WHERE full_name = 'Wakanda'",
+        SURE,
+        &[],
+    );
+    let answer = answer_of(&model);
+    let says = |texts: &[String]| texts.iter().any(|text| text.contains("no row matches"));
+    assert!(says(&answer.doubts), "{answer:?}");
+    assert!(!says(&answer.corrections), "{answer:?}");
+    assert!(answer.sql.ends_with("= 'Wakanda'"), "{}", answer.sql);
 }
 
 /// Below the threshold of the role no row leaves, and the readings are offered.

@@ -77,6 +77,41 @@ fn sql_that_is_remembered_between_the_look_and_the_claim_is_reused() {
 }
 
 #[test]
+fn an_answer_from_the_cache_is_as_sure_as_it_was_and_has_the_same_doubts() {
+    let world = Arc::new(World::replying(&[COUNT]));
+    let question = "How many people are called 'Grace Hopper'?";
+    let first = asked(&world, question);
+    assert!(!first.doubts.is_empty());
+    let again = asked(&world, question);
+    assert!(again.origin.is_cached());
+    assert_eq!(again.confidence, first.confidence);
+    assert!(again.confidence.is_some_and(|confidence| confidence < 0.99));
+    assert_eq!(again.doubts, first.doubts);
+    assert_eq!(again.corrections, first.corrections);
+    assert_eq!(again.signals, first.signals);
+}
+
+/// What was sure enough for one role is not served to another that asks for more.
+#[test]
+fn an_answer_from_the_cache_that_is_not_sure_enough_is_asked_back() {
+    let world = Arc::new(World::replying(&[COUNT; 2]));
+    let question = "How many people are called 'Grace Hopper'?";
+    asked(&world, question);
+    let settings = AskSettings {
+        thresholds: Thresholds {
+            viewer: 0.99,
+            ..Thresholds::NONE
+        },
+        ..AskSettings::default()
+    };
+    let refusal = refused(run_question(&world, &settings, question));
+    assert_eq!(refusal.error.code(), Code::TooUncertain);
+    assert_eq!(generations(&world), 2);
+    // It is still there for who may have it.
+    assert!(asked(&world, question).origin.is_cached());
+}
+
+#[test]
 fn nothing_is_reused_where_each_answer_must_be_the_models_own() {
     let world = Arc::new(World {
         approved: vec![approved(4, "Who is there?", COUNT)],

@@ -169,7 +169,7 @@ pub async fn result(
     };
     // Never closed.
     let turn = state.exports.acquire().await;
-    let mut file = export::file()?;
+    let mut file = export::file(&state.app.scratch)?;
     let writes = file.try_clone().map_err(|cause| {
         Error::new(Code::Internal, "the export cannot be written").with_cause(cause)
     })?;
@@ -180,7 +180,7 @@ pub async fn result(
         &query,
         format.as_str(),
         format.needs_types(),
-        |columns| Ok(format.sink(writes, columns)),
+        |columns| Ok(format.sink(writes, columns, &state.app.scratch)),
     )
     .await?;
     drop(turn);

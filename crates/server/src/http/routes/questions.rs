@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use crate::http::auth::{Require, Viewer};
 use crate::http::error::{Failure, Problem};
 use crate::http::extract::{JsonBody, PathId};
-use crate::http::live::{Live, OverWhenDropped};
+use crate::http::live::{Live, OverWhenDropped, StoppedWhenDropped};
 use crate::http::openapi::{
     AddressProblems, BodyProblems, CallerProblems, MissingProblems, RateProblems,
 };
@@ -123,9 +123,14 @@ pub async fn ask_question(
         }
         .in_current_span()
     });
+    let alone = StoppedWhenDropped::new(&live);
     tokio::select! {
         biased;
-        Some(()) = keep => Ok(events(live, 0)),
+        Some(()) = keep => {
+            let events = events(live, 0);
+            alone.let_go();
+            Ok(events)
+        }
         ended = &mut task => {
             let fault = ended.map_err(lost).flatten().err();
             Err(fault.unwrap_or_else(|| lost("it ended before it began")).into())
