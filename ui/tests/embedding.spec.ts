@@ -55,6 +55,39 @@ test('a question of the element is stopped by its button', async ({ page, home }
   await expect(page.getByRole('button', { name: 'Ask' })).toBeVisible()
 })
 
+test('the element asks on in another name, after its conversation is gone, and beside what is typed', async ({ page, home }) => {
+  const tokens = [await tokenOf(home, people.viewer), await tokenOf(home, people.analyst)] as const
+  const sentence = page.locator('.sentence')
+  const countries = page.getByText(/From customers · data as of/)
+  await page.goto('/embed/example.html')
+  await page.getByLabel('Token').fill(tokens[0])
+  await askIn(page, 'How many customers do we have?')
+  await expect(sentence).toContainText('872')
+
+  // Nobody asks in the conversation of somebody else.
+  await page.getByLabel('Token').fill(tokens[1])
+  await askIn(page, 'Show the departments')
+  await expect(page.locator('assay-ask tbody')).toContainText('Purchasing')
+
+  const headers = { authorization: `Bearer ${tokens[1]}` }
+  const { items } = await (await fetch(`${home}/api/v1/conversations?limit=1`, { headers })).json()
+  await fetch(`${home}/api/v1/conversations/${items[0].id}`, { method: 'DELETE', headers })
+  await askIn(page, 'Customers by country')
+  await expect(countries).toBeVisible()
+
+  await askIn(page, `Please take a moment and count the orders, ${Date.now()}`)
+  await page.getByLabel('Ask your data').fill('What I ask next')
+  await expect(sentence).toContainText('12000')
+  await expect(page.getByLabel('Ask your data')).toHaveValue('What I ask next')
+
+  // What is stopped is what was asked, whoever asks next.
+  await askIn(page, `A slow question about customers, ${Date.now()}`)
+  await expect(page.getByText('Writing SQL …')).toBeVisible()
+  await page.getByLabel('Token').fill(tokens[0])
+  await page.getByRole('button', { name: 'Stop' }).click()
+  await expect(page.getByText('Stopped.')).toBeVisible()
+})
+
 plain('only the sites that are named may ask from their pages', async ({ page }) => {
   const site = createServer((_, response) => {
     response.writeHead(200, { 'content-type': 'text/html' })

@@ -63,3 +63,31 @@ test('a person without any configuration gets from the first page to an answer',
   await ask(page, 'How many customers do we have?')
   await expect(lastTurn(page).getByText('Fresh answer')).toBeVisible()
 })
+
+shared('what fails once the form is gone is said all the same, and can be tried again', async ({ page }) => {
+  const status = { administrator: null as string | null, has_model: true, fetching: null, copying: null, target: null as unknown, problem: null }
+  await page.route('**/api/v1/setup', (route) => route.fulfill({ json: status }))
+  await page.route('**/api/v1/setup/*', (route) => route.fulfill({ status: 204 }))
+  await page.goto('/setup#code')
+  await page.getByLabel('E-mail').fill('me@example.org')
+  await page.getByLabel('Your name').fill('Me')
+  await page.getByLabel('Password').fill('four words of my own')
+  status.administrator = 'me@example.org'
+  await page.getByRole('button', { name: 'Next' }).click()
+
+  // The server of the other tests is set up, and takes no file any more.
+  const upload = '**/api/v1/setup/upload'
+  await page.route(upload, (route) => route.continue())
+  await page.getByLabel('Your SQLite file').setInputFiles({ name: 'shop.db', mimeType: 'application/octet-stream', buffer: Buffer.alloc(100_000) })
+  await page.getByRole('button', { name: 'Copy this file' }).click()
+  await expect(page.getByRole('alert')).toContainText('request')
+  status.target = { name: 'shop.db', tables: 1, rows: 1 }
+  await page.unroute(upload)
+  await page.getByRole('button', { name: 'Copy this file' }).click()
+  await expect(page.getByRole('alert')).toHaveCount(0)
+
+  // The server that takes over does not know this person.
+  await page.getByRole('button', { name: 'Start Assay' }).click()
+  await expect(page.getByRole('alert')).toContainText('invalid_credentials')
+  await expect(page.getByRole('button', { name: 'Start Assay' })).toBeVisible()
+})

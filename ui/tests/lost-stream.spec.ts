@@ -108,7 +108,7 @@ test('a stream that breaks goes on after the last event, and no row is lost or d
   await ask(page, 'Sales?')
   const turn = lastTurn(page)
   await expect(turn.getByRole('status').first()).toHaveText('Connection lost, reconnecting')
-  await expect(turn.getByText('North leads with 40.')).toBeVisible()
+  await expect(turn.getByRole('article').getByText('North leads with 40.')).toBeVisible()
   expect(played.resumed).toEqual(['7', '7'])
   await expect(turn.getByRole('table')).toHaveAttribute('aria-rowcount', '5')
   await expect(turn.locator('tbody tr')).toHaveText([/North\s*40/, /East\s*30/, /South\s*20/, /West\s*10/])
@@ -128,7 +128,7 @@ test('stopping deletes the question and shows that it stopped', async ({ page, p
   await expect(lastTurn(page).getByText('Repairing the SQL').first()).toBeVisible()
   await expect(lastTurn(page).getByRole('region', { name: 'SQL' })).toContainText('SELECT region')
   await page.getByRole('button', { name: 'Stop' }).click()
-  await expect(lastTurn(page).getByText('Stopped. Nothing was answered.')).toBeVisible()
+  await expect(lastTurn(page).getByRole('article')).toContainText('Stopped. Nothing was answered.')
   expect(played.deleted).toEqual(['/api/v1/questions/7'])
 })
 

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { ask, expect, lastTurn, people, signIn, test } from './fixtures'
+import { ask, expect, lastTurn, people, signIn, test, type Person } from './fixtures'
 
 test('one person proposes a verified query, another approves it, and it answers', async ({ page, browser }) => {
   const question = `How many customers are on the list? ${test.info().retry}`
@@ -24,6 +24,67 @@ test('one person proposes a verified query, another approves it, and it answers'
   await page.getByRole('link', { name: 'Ask', exact: true }).click()
   await ask(page, question)
   await expect(lastTurn(page).getByText('Verified query', { exact: true })).toBeVisible()
+})
+
+test('nothing of one person is left for the next in the same tab', async ({ page }) => {
+  const come = async (person: Person) => {
+    await page.getByLabel('E-mail').fill(person.email)
+    await page.getByLabel('Password').fill(person.password)
+    await page.getByRole('button', { name: 'Sign in' }).click()
+  }
+  // Without the panel's own look, what it shows is what it had before.
+  const list = '**/api/v1/conversations?limit=50'
+  const comeAfterwards = async (person: Person) => {
+    await expect(page.getByRole('heading', { name: 'Sign in' })).toBeVisible()
+    await page.route(list, (route) => route.abort())
+    await come(person)
+    await expect(page.getByRole('heading', { name: 'What would you like to know?' })).toBeVisible()
+    await expectNothing()
+    await page.unroute(list)
+  }
+  const expectNothing = async () => {
+    await expect(page.getByRole('link', { name: question })).toHaveCount(0)
+    await expect(page.getByText('872')).toHaveCount(0)
+    await page.getByRole('link', { name: 'SQL workbench' }).click()
+    await expect(page.getByLabel('SQL statement')).toHaveValue('')
+  }
+  const runOut = async () => {
+    await page.context().clearCookies()
+    await page.getByRole('link', { name: 'History', exact: true }).click()
+    await expect(page.getByRole('heading', { name: 'Sign in' })).toBeVisible()
+  }
+  const question = `How many customers may I ask for? ${Date.now()}`
+  const leaveThings = async () => {
+    await page.getByRole('link', { name: 'SQL workbench' }).click()
+    await page.getByLabel('SQL statement').fill('SELECT 1 AS my_own')
+    await page.getByRole('link', { name: 'Ask', exact: true }).click()
+    await ask(page, question)
+    await expect(lastTurn(page).getByText('Details and evidence')).toBeVisible()
+    await expect(page.getByRole('link', { name: question }).first()).toBeVisible()
+  }
+
+  await signIn(page, people.analyst)
+  await leaveThings()
+  const conversation = new URL(page.url()).pathname
+  // Who comes back finds the answer as it was; from the history it would have to be run again.
+  await runOut()
+  await come(people.analyst)
+  await page.getByRole('link', { name: question }).first().click()
+  await expect(lastTurn(page).getByText('Details and evidence')).toBeVisible()
+
+  await runOut()
+  await comeAfterwards(people.reviewer)
+  // In the same document, as the button for going back does it.
+  await page.evaluate((path) => (history.pushState(null, '', path), dispatchEvent(new PopStateEvent('popstate'))), conversation)
+  await expect(page.getByRole('alert')).toContainText('conversation_not_found')
+  await expectNothing()
+
+  await page.getByRole('link', { name: 'Ask', exact: true }).click()
+  await leaveThings()
+  await page.locator('a[href="/account"]').click()
+  await page.getByRole('button', { name: 'Sign out', exact: true }).click()
+  // Signing out leaves nothing behind, whoever comes next.
+  await comeAfterwards(people.reviewer)
 })
 
 test('nobody reviews an own proposal', async ({ page }) => {
@@ -63,6 +124,22 @@ test('an administrator creates a user with a role', async ({ page }) => {
   await expect(page.getByText(email)).toBeVisible()
 })
 
+test.describe('east of Greenwich', () => {
+  test.use({ timezoneId: 'Pacific/Auckland' })
+
+  test('the days of the audit log are those that its entries show', async ({ page }) => {
+    await signIn(page, people.admin)
+    await page.goto('/admin/audit')
+    await page.getByLabel('From').fill('2026-01-15')
+    await page.getByLabel('To').fill('2026-01-15')
+    const asked = page.waitForRequest((request) => request.url().includes('since='))
+    await page.getByRole('button', { name: 'Filter' }).click()
+    const { searchParams } = new URL((await asked).url())
+    expect(searchParams.get('since')).toBe('2026-01-14T11:00:00.000Z')
+    expect(searchParams.get('until')).toBe('2026-01-15T10:59:59.999Z')
+  })
+})
+
 test('an audit entry shows a proof that the browser checks', async ({ page }) => {
   await signIn(page, people.admin)
   await page.goto('/admin/audit')
@@ -87,6 +164,25 @@ test('the workbench validates, explains and runs', async ({ page }) => {
   await page.getByLabel('SQL statement').fill('DELETE FROM customers')
   await page.getByRole('button', { name: 'Run' }).click()
   await expect(page.getByRole('alert')).toContainText('sql_not_read_only')
+})
+
+test('numbers are shown with the digits that they have', async ({ page }) => {
+  await signIn(page, people.analyst)
+  await page.goto('/workbench')
+  const ours = 'FROM customers WHERE customer_id = 1'
+  const first = `SELECT 9007199254740993 AS big, -9223372036854775808 AS bigger, 0.00004 AS rate, 1e-7 AS rarer, 2.123456 AS ratio, 0.0 AS zero ${ours}`
+  await page.getByLabel('SQL statement').fill(`${first} UNION ALL SELECT 9007199254740992, 1, 1.5, 0.25, 3.5, 1.5 ${ours}`)
+  await page.getByRole('button', { name: 'Run' }).click()
+  const row = page.getByRole('table').locator('tbody tr')
+  await expect(row.first().locator('td')).toHaveText(['9,007,199,254,740,993', '-9,223,372,036,854,775,808', '0.00004', '0.0000001', '2.1235', '0.0'])
+  // What is rounded has its value at hand.
+  await expect(row.first().getByTitle('2.123456')).toHaveText('2.1235')
+  await expect(page.getByRole('table').locator('td[title]')).toHaveCount(1)
+  // The two differ by one.
+  await page.getByRole('button', { name: 'big', exact: true }).click()
+  await expect(row.first()).toContainText('9,007,199,254,740,993')
+  await page.getByRole('button', { name: 'big', exact: true }).click()
+  await expect(row.first()).toContainText('9,007,199,254,740,992')
 })
 
 test('a business term is created, found, changed and deleted', async ({ page }) => {

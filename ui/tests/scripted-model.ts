@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 
 /** What a question contains, and the SQL it is answered with. The first that fits counts. */
 const answers: [RegExp, string, { delay_ms?: number }?][] = [
+  [/atlantis/i, "SELECT company_name FROM customers WHERE country = 'Atlantis'"],
   [/slow/i, 'SELECT count(*) AS customer_count FROM customers', { delay_ms: 30_000 }],
   [/take a moment/i, 'SELECT count(*) AS order_count FROM orders', { delay_ms: 2500 }],
   [/only germany/i, "SELECT count(*) AS customer_count FROM customers WHERE country = 'Germany'"],

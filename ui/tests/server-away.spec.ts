@@ -23,6 +23,29 @@ test('a server that is away is said so, and the question can be asked again', as
   await expect(lastTurn(page).getByRole('table')).toContainText('Purchasing')
 })
 
+test('a server that is away is not called ready, and ends no session', async ({ page, server, context }) => {
+  await signIn(page, people.admin)
+  await page.goto('/admin/health')
+  await expect(page.getByText('Ready', { exact: true })).toBeVisible()
+  await server.kill()
+  await expect(page.getByRole('alert')).toContainText('Assay cannot be reached.')
+  await expect(page.getByText('Ready', { exact: true })).toHaveCount(0)
+  await server.start()
+  await page.getByRole('button', { name: 'Try again' }).click()
+  await expect(page.getByText('Ready', { exact: true })).toBeVisible()
+
+  const renewal = '**/api/v1/auth/refresh'
+  await context.clearCookies({ name: 'assay_session' })
+  const busy = { type: '', title: 'The server is busy.', status: 503, detail: '', code: 'system_store_down' }
+  await page.route(renewal, (route) => route.fulfill({ status: 503, contentType: 'application/problem+json', body: JSON.stringify(busy) }))
+  await page.getByRole('link', { name: 'History', exact: true }).click()
+  await expect(page.getByRole('alert')).toContainText('The server is busy.')
+  await page.unroute(renewal)
+  await page.getByRole('button', { name: 'Try again' }).click()
+  await expect(page.getByText('Nothing was asked yet.')).toBeVisible()
+  await expect(page).toHaveURL(/\/history$/)
+})
+
 test('a server that goes away during a question is waited for, and what became of it is shown', async ({ page, server }) => {
   test.setTimeout(90_000)
   await signIn(page, people.admin)

@@ -176,7 +176,7 @@ pub struct Answer {
     pub tables: Vec<String>,
     /// What the SQL does, in words, with what it takes for granted.
     pub reading: Reading,
-    /// How likely the answer is right, from 0 to 1; null where no model wrote its SQL just now.
+    /// How likely the answer is right, from 0 to 1; null where no model wrote its SQL.
     pub confidence: Option<f64>,
     /// What the confidence is made of.
     pub signals: Signals,

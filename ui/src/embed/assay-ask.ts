@@ -4,6 +4,7 @@
 // other, and its styles are an object, so that the page's content security policy need not allow any in the text.
 
 import { eventsOf } from '../lib/sse'
+import { parseJson } from '../lib/json'
 import { embedStrings as strings } from '../lib/strings-embed'
 import type { Answer, Cell, ProblemDocument } from '../lib/types'
 import { styles } from './styles'
@@ -13,13 +14,20 @@ const rowsShown = 100
 /** What goes on, for the page around: `assay-state` {state}, `assay-answer` {answer}, `assay-problem` {problem}. */
 type Told = { 'assay-state': { state: string }; 'assay-answer': { answer: Answer }; 'assay-problem': { problem: ProblemDocument } }
 
+/** Where is asked, by whom, and the conversation there, which nobody else knows. */
+interface Place {
+  endpoint: string
+  token: string
+  conversation_id?: number
+}
+
 export class AssayAsk extends HTMLElement {
   static observedAttributes = ['endpoint', 'placeholder', 'theme', 'token']
 
   #token = ''
-  #conversation_id: number | undefined
-  #query_id: number | undefined
-  #abort: AbortController | undefined
+  // Another token or endpoint is another place; what is under way stays where it was asked.
+  #place: Place | undefined
+  #asked: { abort: AbortController; place: Place; query_id?: number } | undefined
   #form: HTMLFormElement
   #input: HTMLInputElement
   #submit: HTMLButtonElement
@@ -47,9 +55,9 @@ export class AssayAsk extends HTMLElement {
   }
 
   attributeChangedCallback(name: string, _: string | null, value: string | null) {
-    if (name === 'token') this.#token = value ?? ''
+    if (name === 'token') this.token = value ?? ''
     if (name === 'placeholder') this.#input.placeholder = value ?? ''
-    if (name === 'endpoint') this.#conversation_id = undefined
+    if (name === 'endpoint' && this.endpoint !== this.#place?.endpoint) this.#place = undefined
   }
 
   connectedCallback() {
@@ -62,6 +70,7 @@ export class AssayAsk extends HTMLElement {
 
   /** An access token or an API key. Set as a property it does not stand in the page. */
   set token(token: string) {
+    if (token !== this.#token) this.#place = undefined
     this.#token = token
   }
 
@@ -71,53 +80,61 @@ export class AssayAsk extends HTMLElement {
   }
 
   get isWorking(): boolean {
-    return this.#abort !== undefined
+    return this.#asked !== undefined
   }
 
   /** Asks, and returns the answer; `undefined` if there is none. A second question may lean on the first. */
   async ask(question: string): Promise<Answer | undefined> {
     if (this.isWorking || !question.trim()) return undefined
     this.#input.value = question
-    const abort = (this.#abort = new AbortController())
-    this.#query_id = undefined
+    const place = (this.#place ??= { endpoint: this.endpoint, token: this.#token })
+    this.#asked = { abort: new AbortController(), place }
     this.#submit.textContent = strings.stop
     this.#result.replaceChildren()
     this.#state('asking')
     try {
-      this.#conversation_id ??= ((await (await this.#send('/conversations', {}, abort.signal)).json()) as { id: number }).id
-      const body = { question, conversation_id: this.#conversation_id }
-      const answer = await this.#follow(await this.#send('/questions', body, abort.signal))
+      const answer = await this.#follow(await this.#begin(question, place, this.#asked.abort.signal))
       this.#said.textContent = ''
       this.#show(answer)
-      this.#input.value = ''
+      // Whatever was typed meanwhile is the next question.
+      if (this.#input.value === question) this.#input.value = ''
       this.#tell('assay-answer', { answer })
       return answer
     } catch (error) {
       this.#fail(error)
       return undefined
     } finally {
-      this.#abort = undefined
+      this.#asked = undefined
       this.#submit.textContent = strings.ask
     }
   }
 
   /** Stops what is being answered: model and query. */
   async stop(): Promise<void> {
-    const [abort, query_id] = [this.#abort, this.#query_id]
-    if (!abort) return
+    if (!this.#asked) return
+    const { abort, place, query_id } = this.#asked
     if (query_id === undefined) return abort.abort()
-    const options = { method: 'DELETE', headers: this.#headers(), keepalive: true }
-    await fetch(`${this.endpoint}/api/v1/questions/${query_id}`, options).catch(() => abort.abort())
+    const options = { method: 'DELETE', headers: headersOf(place), keepalive: true }
+    await fetch(`${place.endpoint}/api/v1/questions/${query_id}`, options).catch(() => abort.abort())
   }
 
-  #headers(): Record<string, string> {
-    return this.#token ? { authorization: `Bearer ${this.#token}` } : {}
+  async #begin(question: string, place: Place, signal: AbortSignal): Promise<Response> {
+    const isNew = place.conversation_id === undefined
+    place.conversation_id ??= ((await (await this.#send('/conversations', {}, place, signal)).json()) as { id: number }).id
+    try {
+      return await this.#send('/questions', { question, conversation_id: place.conversation_id }, place, signal)
+    } catch (error) {
+      if (isNew || !isProblem(error) || error.code !== 'conversation_not_found') throw error
+      // It was deleted elsewhere: the question begins another.
+      place.conversation_id = undefined
+      return await this.#begin(question, place, signal)
+    }
   }
 
-  async #send(path: string, body: unknown, signal: AbortSignal): Promise<Response> {
-    const response = await fetch(`${this.endpoint}/api/v1${path}`, {
+  async #send(path: string, body: unknown, place: Place, signal: AbortSignal): Promise<Response> {
+    const response = await fetch(`${place.endpoint}/api/v1${path}`, {
       method: 'POST',
-      headers: { ...this.#headers(), 'content-type': 'application/json', accept: 'text/event-stream, application/json;q=0.5' },
+      headers: { ...headersOf(place), 'content-type': 'application/json', accept: 'text/event-stream, application/json;q=0.5' },
       body: JSON.stringify(body),
       signal,
     })
@@ -132,8 +149,9 @@ export class AssayAsk extends HTMLElement {
     let answer: Answer | undefined
     const rows: Cell[][] = []
     for await (const { event, data } of eventsOf(response.body)) {
-      const told = JSON.parse(data)
-      if (event === 'begun') this.#query_id = told.query_id
+      // As text: the page around may want to write the answer as JSON.
+      const told = parseJson<any>(data, String)
+      if (event === 'begun' && this.#asked) this.#asked.query_id = told.query_id
       else if (event === 'state') {
         this.#state(told.state)
         isWrittenAnew ||= told.state === 'generating'
@@ -147,7 +165,7 @@ export class AssayAsk extends HTMLElement {
       else if (event === 'stopped') throw new DOMException('stopped', 'AbortError')
       else if (event === 'refused' || event === 'failed') throw told as ProblemDocument
     }
-    throw problem('connection_lost', strings.lost)
+    throw problem('connection_lost', strings.lost, { hint: strings.lostHint })
   }
 
   #state(state: string) {
@@ -159,6 +177,7 @@ export class AssayAsk extends HTMLElement {
     const parts: Node[] = []
     if (answer.understood_as) parts.push(element('p', { className: 'soft', textContent: strings.understoodAs(answer.understood_as) }))
     parts.push(element('p', { className: 'sentence', textContent: answer.sentence }))
+    if (answer.no_rows) parts.push(element('p', { textContent: strings.noRows(answer.no_rows.text) }))
     if (answer.rows.length > 1 || answer.columns.length > 1) parts.push(table(answer))
     const count = answer.rows.length
     if (count > rowsShown || answer.truncated)
@@ -179,7 +198,7 @@ export class AssayAsk extends HTMLElement {
       this.#result.replaceChildren()
       return this.#tell('assay-state', { state: 'stopped' })
     }
-    const document = isProblem(error) ? error : problem('server_unreachable', strings.unreachable)
+    const document = isProblem(error) ? error : problem('server_unreachable', strings.unreachable, { hint: strings.unreachableHint })
     const shown = element('div', { className: 'problem', role: 'alert' }, element('strong', { textContent: document.title }))
     if (document.detail) shown.append(element('p', { textContent: document.detail }))
     if (document.hint) shown.append(element('p', { className: 'soft', textContent: document.hint }))
@@ -211,8 +230,11 @@ function table(answer: Answer): HTMLElement {
 }
 
 const isProblem = (thrown: unknown): thrown is ProblemDocument => typeof thrown === 'object' && thrown !== null && 'code' in thrown && 'title' in thrown
-const problem = (code: string, title: string, status = 0): ProblemDocument => ({ type: `urn:assay:problem:${code}`, status, title, detail: '', code })
-const unexpected = (status: number) => problem('unexpected_answer', strings.unexpected(status), status)
+const problem = (code: string, title: string, more: Partial<ProblemDocument> = {}): ProblemDocument => ({
+  type: `urn:assay:problem:${code}`, status: 0, title, detail: '', code, ...more,
+})
+const unexpected = (status: number) => problem('unexpected_answer', strings.unexpected(status), { status })
+const headersOf = ({ token }: Place): Record<string, string> => (token ? { authorization: `Bearer ${token}` } : {})
 
 async function problemOf(response: Response): Promise<ProblemDocument> {
   const told: unknown = await response.json().catch(() => undefined)

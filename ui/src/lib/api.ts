@@ -1,5 +1,6 @@
 // One way to speak with the server: JSON in, JSON or a problem out, and a session that renews itself.
 
+import { parseJson } from './json'
 import type { ProblemDocument } from './types'
 import { strings } from './strings'
 
@@ -66,7 +67,7 @@ export async function send(path: string, options: Options = {}): Promise<Respons
 export async function request<T>(path: string, options: Options = {}): Promise<T> {
   const response = await send(path, options)
   if (response.status === 204 || response.status === 202 && !isJson(response)) return undefined as T
-  return (await response.json()) as T
+  return await readJson<T>(response)
 }
 
 export const get = <T>(path: string, signal?: AbortSignal) => request<T>(path, { signal })
@@ -82,11 +83,14 @@ export function query(parameters: Record<string, string | number | boolean | nul
   return set.length ? '?' + new URLSearchParams(set.map(([key, value]) => [key, String(value)])).toString() : ''
 }
 
+export const readJson = async <T>(response: Response) => parseJson<T>(await response.text())
+
 export function isJson(response: Response) {
   return /\bjson\b/.test(response.headers.get('content-type') ?? '')
 }
 
-async function fetchOnce(path: string, options: Options): Promise<Response> {
+/** Sends a request and returns whatever answer comes; throws a [`Problem`] only if none does. */
+export async function fetchOnce(path: string, options: Options = {}): Promise<Response> {
   const headers: Record<string, string> = { accept: options.accept ?? 'application/json', ...options.headers }
   let body: string | undefined
   if (options.text) {
@@ -133,7 +137,14 @@ let renewing: Promise<boolean> | undefined
 // Single flight: a second use of one refresh token looks like theft to the server.
 function renew(): Promise<boolean> {
   renewing ??= fetchOnce('/auth/refresh', { method: 'POST', body: {} })
-    .then((response) => response.ok)
+    .then(async (response) => {
+      if (response.ok) return true
+      if (response.status === 401 || response.status === 403) return false
+      // A server that is busy or away says nothing about the session. One that is being set up knows nobody.
+      const refused = await readProblem(response)
+      if (refused.code === 'setup_due') return false
+      throw refused
+    })
     .finally(() => (renewing = undefined))
   return renewing
 }

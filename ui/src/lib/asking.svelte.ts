@@ -1,6 +1,7 @@
 // One question on its way: what the server says of it, as state that pages show.
 
-import { asProblem, isAborted, isJson, Problem, problem, remove, request, send } from './api'
+import { asProblem, isAborted, isJson, Problem, problem, readJson, remove, request, send } from './api'
+import { parseJson } from './json'
 import { eventsOf, type ServerEvent } from './sse'
 import { strings } from './strings'
 import type { Answer, Cell, ProblemDocument, QueryRecord } from './types'
@@ -53,7 +54,7 @@ export class Asking {
         accept: 'text/event-stream, application/json;q=0.5',
         signal: this.#abort.signal,
       })
-      if (isJson(response)) this.#finish((await response.json()) as Answer)
+      if (isJson(response)) this.#finish(await readJson<Answer>(response))
       else await this.#follow(response)
     } catch (error) {
       this.#fail(error)
@@ -138,7 +139,7 @@ export class Asking {
 
   #take(event: ServerEvent) {
     this.#last_event_id = event.id
-    const data = JSON.parse(event.data)
+    const data = parseJson<any>(event.data)
     switch (event.event) {
       case 'begun':
         this.query_id = data.query_id

@@ -22,12 +22,11 @@ export async function draw(
   rows: Cell[][],
   description: string,
 ): Promise<Drawing> {
-  const values = rows.map((row) => Object.fromEntries(row.map((cell, at) => [`c${at}`, cell])))
+  const values = rows.map((row) => Object.fromEntries(row.map((cell, at) => [`c${at}`, typeof cell === 'bigint' ? Number(cell) : cell])))
   const complete = {
     width: Math.max(200, element.clientWidth),
     height: 280,
     autosize: { type: 'fit', contains: 'padding' },
-    background: 'transparent',
     ...spec,
     datasets: { rows: values },
   } as unknown as TopLevelSpec
@@ -61,7 +60,8 @@ function look(element: HTMLElement): Record<string, unknown> {
   const font = style.fontFamily
   return {
     font,
-    background: 'transparent',
+    // The ground that the letters are chosen for: a picture that is saved takes it along.
+    background: token('--surface'),
     view: { stroke: null },
     mark: { tooltip: true, color: accent },
     line: { strokeWidth: 2.2, strokeCap: 'round', strokeJoin: 'round' },

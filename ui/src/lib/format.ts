@@ -50,7 +50,7 @@ export function bytes(size: number): string {
 }
 
 export const percent = (share: number) =>
-  new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: share > 0 && share < 0.1 ? 1 : 0 }).format(share)
+  new Intl.NumberFormat(locale, { style: 'percent', ...(share > 0 && share < 0.1 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: 0 }) }).format(share)
 
 /** Spaces instead of underscores, a capital first: `order_count` reads `Order count`. */
 export function humanName(name: string): string {
@@ -61,34 +61,44 @@ export function humanName(name: string): string {
 // A thousands separator makes nonsense of keys, years and codes.
 const unseparated = /(^|[_\s])(id|year|code|number|no|nr|zip|postcode|version|month)$/i
 
+export const isNumber = (cell: Cell | undefined): cell is number | bigint => typeof cell === 'number' || typeof cell === 'bigint'
+
 /** How a column's cells are written: one number of decimals for the whole column, so that digits line up. */
 export interface ColumnFormat {
   isNumeric: boolean
   write: (cell: Cell) => string
+  /** The whole value, where what is written is rounded. */
+  full: (cell: Cell) => string | undefined
 }
 
+const decimals_at_most = 4
+// Below this the zeros after the point are more than anyone counts.
+const countable = 1e-9
+
 export function columnFormat(column: ResultColumn, rows: Cell[][], at: number): ColumnFormat {
-  let isNumeric = true
-  let hasNumber = false
-  let decimals = 0
-  for (let row = 0; row < rows.length && row < 500; row++) {
-    const cell = rows[row]?.[at]
-    if (cell === null || cell === undefined) continue
-    if (typeof cell !== 'number') {
-      isNumeric = false
-      break
-    }
-    hasNumber = true
-    const fraction = /\.(\d+)$/.exec(String(cell))?.[1]
-    decimals = Math.max(decimals, fraction?.length ?? 0)
+  const plain = (cell: Cell) => (cell === null ? '' : String(cell))
+  const cells = rows.slice(0, 500).flatMap((row) => row[at] ?? [])
+  if (!cells.length || !cells.every(isNumber)) return { isNumeric: false, write: plain, full: () => undefined }
+
+  const decimals = Math.min(decimals_at_most, Math.max(...cells.map(decimalsOf)))
+  const common = { useGrouping: !unseparated.test(column.name), minimumFractionDigits: decimals > 2 ? 0 : decimals }
+  const usual = new Intl.NumberFormat(locale, { ...common, maximumFractionDigits: decimals })
+  const exact = new Intl.NumberFormat(locale, { ...common, maximumFractionDigits: 20 })
+  const write = (cell: Cell) => {
+    if (!isNumber(cell)) return plain(cell)
+    const size = Math.abs(Number(cell))
+    // What the usual decimals would make 0, or a poor guess, is written by its first digits.
+    if (size === 0 || size >= 10 ** -decimals) return usual.format(cell)
+    return size < countable ? smallest.format(cell) : small.format(cell)
   }
-  isNumeric &&= hasNumber
-  if (!isNumeric) return { isNumeric: false, write: (cell) => (cell === null ? '' : String(cell)) }
-  decimals = Math.min(decimals, 4)
-  const numbers = new Intl.NumberFormat(locale, {
-    minimumFractionDigits: decimals > 2 ? 0 : decimals,
-    maximumFractionDigits: decimals,
-    useGrouping: !unseparated.test(column.name),
-  })
-  return { isNumeric: true, write: (cell) => (typeof cell === 'number' ? numbers.format(cell) : cell === null ? '' : String(cell)) }
+  return { isNumeric: true, write, full: (cell) => (isNumber(cell) && write(cell) !== exact.format(cell) ? String(cell) : undefined) }
+}
+
+const small = new Intl.NumberFormat(locale, { maximumSignificantDigits: 3 })
+const smallest = new Intl.NumberFormat(locale, { maximumSignificantDigits: 3, notation: 'scientific' })
+
+/** How many digits stand behind the point: none in `1500`, one in `2.5`, seven in `1e-7`. */
+function decimalsOf(cell: number | bigint): number {
+  const [, fraction = '', exponent = '0'] = /^-?\d+(?:\.(\d+))?(?:e(.+))?$/.exec(String(cell)) ?? []
+  return Math.max(0, fraction.length - Number(exponent))
 }

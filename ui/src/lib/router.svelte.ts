@@ -59,8 +59,22 @@ export function match(pattern: string, path: string): Record<string, string> | u
   const found: Record<string, string> = {}
   for (const [at, part] of wanted.entries()) {
     const value = given[at] ?? ''
-    if (part.startsWith(':')) found[part.slice(1)] = decodeURIComponent(value)
-    else if (part !== value) return undefined
+    if (!part.startsWith(':')) {
+      if (part !== value) return undefined
+      continue
+    }
+    const text = decoded(value)
+    if (text === undefined) return undefined
+    found[part.slice(1)] = text
   }
   return found
+}
+
+/** `undefined` for what is no text: anyone may write `%zz` into an address. */
+function decoded(part: string): string | undefined {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return undefined
+  }
 }

@@ -1,8 +1,13 @@
 // Who is signed in.
 
 import { get, onSignedOut, post, postEmpty, Problem, request } from './api'
+import { draft } from './draft'
 import { go, router } from './router.svelte'
+import { conversations } from './thread.svelte'
 import type { Role, User } from './types'
+
+// Who was signed in last in this tab. Beside the draft, so that a reload does not hand the one to somebody without the other.
+const last = 'assay.person'
 
 const ranks: Record<Role, number> = { viewer: 0, analyst: 1, admin: 2 }
 
@@ -28,8 +33,7 @@ export const session = {
 /** Asks the server who this is. Not being signed in is an answer; anything else that goes wrong is thrown. */
 export async function recognise(): Promise<void> {
   try {
-    user = await get<User>('/me')
-    isKnown = true
+    arrive(await get<User>('/me'))
   } catch (error) {
     if (!(error instanceof Problem) || error.status !== 401) throw error
     isKnown = true
@@ -38,14 +42,36 @@ export async function recognise(): Promise<void> {
 
 export async function signIn(email: string, password: string): Promise<void> {
   await request('/auth/login', { method: 'POST', body: { email, password, cookie: true }, isPublic: true })
-  user = await get<User>('/me')
+  const found = await get<User>('/me')
+  // The address to go back to was left by the one before.
+  if (isSomebodyElse(found)) go('/sign-in', { replace: true })
+  arrive(found)
+}
+
+// Whoever comes back after a session that ran out finds everything as it was; nobody else may.
+function arrive(found: User) {
+  if (isSomebodyElse(found)) forget()
+  sessionStorage.setItem(last, String(found.id))
+  user = found
   isKnown = true
+}
+
+function isSomebodyElse({ id }: User): boolean {
+  const before = sessionStorage.getItem(last)
+  return before !== null && before !== String(id)
+}
+
+function forget() {
+  conversations.forget()
+  draft.forget()
+  sessionStorage.removeItem(last)
 }
 
 export async function signOut(everywhere = false): Promise<void> {
   if (everywhere) await post('/auth/logout-all')
   else await postEmpty('/auth/logout')
   user = null
+  forget()
   go('/sign-in')
 }
 

@@ -39,7 +39,7 @@ export class SetupApi {
       sending.open('POST', '/api/v1/setup/upload')
       for (const [name, value] of Object.entries(this.#headers)) sending.setRequestHeader(name, value)
       sending.upload.addEventListener('progress', ({ loaded, total }) => report({ what: 'sending', done: loaded, total }))
-      sending.addEventListener('error', () => reject(problem('upload_lost', strings.setup.uploadLost, strings.problems.unreachableDetail)))
+      sending.addEventListener('error', () => reject(unreachable('upload_lost', strings.setup.uploadLost)))
       sending.addEventListener('load', async () => {
         if (sending.status < 300) return resolve()
         const type = sending.getResponseHeader('content-type') ?? ''
@@ -57,5 +57,8 @@ export async function whenReady(): Promise<void> {
     if (answer?.ok) return
     await new Promise((again) => setTimeout(again, 500))
   }
-  throw problem('server_unreachable', strings.problems.unreachable, strings.problems.unreachableDetail)
+  throw unreachable('server_unreachable', strings.problems.unreachable)
 }
+
+const unreachable = (code: string, title: string) =>
+  problem(code, title, strings.problems.unreachableDetail, { hint: strings.problems.unreachableHint })

@@ -16,7 +16,9 @@ export const embedStrings = {
   from: (tables: string[]) => (tables.length ? `From ${tables.join(', ')}` : 'From no table'),
   asOf: (at: Date) => `data as of ${moment.format(at)}`,
   confidence: (share: number) => `${Math.round(share * 100)} % sure`,
-  lost: 'The connection was lost.',
+  noRows: (reason: string) => `No row fits: ${reason}.`,
+  lost: 'The connection was lost.', lostHint: 'Ask again.',
   unreachable: 'Assay cannot be reached from this page.',
+  unreachableHint: 'Look at your network and ask again. If it stays so, tell whoever runs this page: its address may not be one that Assay lets ask.',
   unexpected: (status: number) => `The server gave an answer that was not expected: HTTP status ${status}.`,
 }

@@ -10,32 +10,44 @@ export type Turn = { key: string; asking: Asking } | { key: string; record: Quer
 export class Thread {
   conversation_id = $state<number>()
   title = $state('')
-  turns = $state.raw<Turn[]>([])
+  // Apart, so that what is asked while the conversation is still on its way stands below it when it comes, and stands there once.
+  #stored = $state.raw<QueryRecord[]>([])
+  #asked = $state.raw<{ key: string; asking: Asking }[]>([])
   isLoading = $state(false)
   problem = $state.raw<Problem>()
   #beginning: Promise<number> | undefined
   #count = 0
 
+  constructor(conversation_id?: number) {
+    this.conversation_id = conversation_id
+  }
+
+  // No $derived: that would end with the page that opened the conversation.
+  get turns(): Turn[] {
+    const asked = new Set(this.#asked.map(({ asking }) => asking.query_id))
+    const before = this.#stored.filter(({ id }) => !asked.has(id))
+    return [...before.map((record) => ({ key: `stored-${record.id}`, record })), ...this.#asked]
+  }
+
   get working(): Asking | undefined {
-    const last = this.turns.at(-1)
-    return last && 'asking' in last && last.asking.isWorking ? last.asking : undefined
+    const last = this.#asked.at(-1)
+    return last?.asking.isWorking ? last.asking : undefined
   }
 
   ask(question: string, replaced?: Asking) {
     const asking = new Asking(question, () => this.#conversation())
-    const turn = { key: `asked-${++this.#count}`, asking }
-    this.turns = [...this.turns.filter((one) => !('asking' in one) || one.asking !== replaced), turn]
+    this.#asked = [...this.#asked.filter((one) => one.asking !== replaced), { key: `asked-${++this.#count}`, asking }]
     asking.run().finally(() => conversations.load())
   }
 
-  async load(id: number): Promise<void> {
-    this.conversation_id = id
+  /** Fetches what was asked in this conversation before. */
+  async load(): Promise<void> {
     this.isLoading = true
     this.problem = undefined
     try {
-      const found = await get<Conversation & { turns: Listing<QueryRecord> }>(`/conversations/${id}?limit=500`)
+      const found = await get<Conversation & { turns: Listing<QueryRecord> }>(`/conversations/${this.conversation_id}?limit=500`)
       this.title = found.title ?? ''
-      this.turns = found.turns.items.toReversed().map((record) => ({ key: `stored-${record.id}`, record }))
+      this.#stored = found.turns.items.toReversed()
     } catch (error) {
       this.problem = asProblem(error)
     } finally {
@@ -68,15 +80,18 @@ export const thread = {
   },
 }
 
-/** Shows a conversation, or a new one; the one that is shown already stays as it is. */
+/** Shows a conversation, or a new one; the one that is shown already stays as it is, unless it could not be opened. */
 export function openThread(id: number | undefined) {
-  if (current.conversation_id === id && (id !== undefined || current.turns.length === 0)) return
-  current = new Thread()
-  if (id !== undefined) current.load(id)
+  const isShown = current.conversation_id === id && (id !== undefined || current.turns.length === 0)
+  if (isShown && !current.problem) return
+  if (!isShown) current = new Thread(id)
+  if (id !== undefined) current.load()
 }
 
 let items = $state.raw<Conversation[]>([])
 let cursor = $state<number | null>(null)
+// Only the newest look counts: an older one may come in late, even for somebody who has signed out since.
+let look = 0
 
 /** The caller's conversations, for the side panel. */
 export const conversations = {
@@ -87,8 +102,10 @@ export const conversations = {
     return cursor !== null
   },
   async load() {
+    const mine = ++look
     try {
       const page = await get<Listing<Conversation>>('/conversations?limit=50')
+      if (mine !== look) return
       items = page.items
       cursor = page.next_cursor ?? null
     } catch {
@@ -97,11 +114,15 @@ export const conversations = {
   },
   async more() {
     if (cursor === null) return
+    const mine = ++look
     const page = await get<Listing<Conversation>>(`/conversations?limit=50&cursor=${cursor}`)
+    if (mine !== look) return
     items = [...items, ...page.items]
     cursor = page.next_cursor ?? null
   },
+  /** For when somebody else comes: nothing of what was asked stays. */
   forget() {
+    look++
     items = []
     cursor = null
     current = new Thread()

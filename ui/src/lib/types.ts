@@ -1,7 +1,8 @@
 // The shapes of the HTTP interface, as `/api/v1/openapi.json` describes them.
 
 export type Role = 'viewer' | 'analyst' | 'admin'
-export type Cell = string | number | boolean | null
+/** `bigint`: a whole number that a number would round. */
+export type Cell = string | number | bigint | boolean | null
 
 export interface Listing<T> {
   items: T[]
@@ -94,6 +95,8 @@ export interface Answer {
   tokens: { prompt: number; prompt_reused: number; prompt_prefix: number; generated: number }
   receipt: Record<string, string | number>
   chart?: Chart | null
+  /** Why no row matches; null also where that could not be told quickly. */
+  no_rows?: { reason: string; text: string; conditions: string[] } | null
 }
 
 export type QueryStatus = 'pending' | 'success' | 'error'
@@ -115,6 +118,15 @@ export interface QueryRecord {
   generator?: string | null
   created_at: string
   receipt?: Record<string, string | number> | null
+}
+
+export interface Feedback {
+  id: number
+  query_id: number
+  user_id: number
+  rating: number
+  comment?: string | null
+  created_at: string
 }
 
 export interface Conversation {

@@ -59,9 +59,9 @@ fn a_spreadsheet_runs_nothing_that_a_csv_file_holds() {
     );
     assert_eq!(
         String::from_utf8(bytes).unwrap(),
-        "\"'=name\",n,x\r\n\"'=1+1\",-5,\r\n\"'+1\",-5,\r\n\"'-1\",-5,\r\n\"'@SUM(A1)\",-5,\r\n\"'\t=1\",-5,\r\n\
-         \"'\r=1\",-5,\r\na=1,-5,\r\n\"say \"\"hi\"\", you\",-5,\r\n\"two\nlines\",-5,\r\n\"a;'=1;b\",-5,\r\na;b,-5,\r\n\
-         \"x\n'=1'\t'@1\",-5,\r\nit's; -1,-5,\r\n,-5,\r\n"
+        "\"'=name\",n,x\r\n\"'=1+1\",-5,\r\n\"'+1\",-5,\r\n\"'-1\",-5,\r\n\"'@SUM(A1)\",-5,\r\n\"'\t'=1\",-5,\r\n\
+         \"'\r'=1\",-5,\r\na=1,-5,\r\n\"say \"\"hi\"\", you\",-5,\r\n\"two\nlines\",-5,\r\n\"a;'=1;b\",-5,\r\na;b,-5,\r\n\
+         \"x\n'=1\t'@1\",-5,\r\nit's; -1,-5,\r\n,-5,\r\n"
     );
 }
 
