@@ -130,8 +130,8 @@ test.describe('east of Greenwich', () => {
   test('the days of the audit log are those that its entries show', async ({ page }) => {
     await signIn(page, people.admin)
     await page.goto('/admin/audit')
-    await page.getByLabel('From').fill('2026-01-15')
-    await page.getByLabel('To').fill('2026-01-15')
+    await page.getByLabel('From', { exact: true }).fill('2026-01-15')
+    await page.getByLabel('To', { exact: true }).fill('2026-01-15')
     const asked = page.waitForRequest((request) => request.url().includes('since='))
     await page.getByRole('button', { name: 'Filter' }).click()
     const { searchParams } = new URL((await asked).url())
