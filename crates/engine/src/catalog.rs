@@ -47,6 +47,8 @@ pub struct CatalogColumn {
     pub name: String,
     /// The type as declared; empty when none was.
     pub declared_type: String,
+    /// The comment beside its declaration.
+    pub description: Option<String>,
     /// It cannot be null.
     pub not_null: bool,
     /// The share of rows, 0.0 to 1.0, in which it is null; null when not measured.
@@ -110,6 +112,7 @@ impl From<&Column> for CatalogColumn {
         Self {
             name: column.name.clone(),
             declared_type: column.declared_type.clone(),
+            description: column.description.clone(),
             not_null: column.not_null,
             null_share: column.null_share,
             distinct: column.distinct,

@@ -71,6 +71,11 @@ impl Lexicon {
         }
     }
 
+    /// Says whether a word, as [`words_of`] has it, stands in the schema.
+    pub(crate) fn has(&self, word: &str) -> bool {
+        self.occurs_in.contains_key(word)
+    }
+
     /// Returns the tables of whose names every word is in the question.
     fn named_whole(&self, question: &str) -> Vec<usize> {
         let asked: BTreeSet<String> = words_of(question).into_iter().collect();
@@ -134,6 +139,7 @@ fn words_in(table: &Table) -> HashMap<String, f32> {
     count(&table.name, 3.0 / length.sqrt());
     for column in &table.columns {
         count(&column.name, 1.0);
+        count(column.description.as_deref().unwrap_or_default(), 0.25);
         for sample in &column.samples {
             if sample.parse::<f64>().is_err() {
                 count(sample, 0.25);

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::linking::Lexicon;
+use crate::ontology::HiddenNames;
 use crate::prompt::SendValues;
 use crate::schema::{Schema, Table, TableKind};
 
@@ -205,7 +206,7 @@ impl VisibleSchema {
         }
         let schema_fingerprint = schema.fingerprint();
         hasher.update(schema_fingerprint.as_bytes());
-        Arc::new(Self {
+        let mut visible = Self {
             tables,
             by_name,
             partly_hidden,
@@ -213,7 +214,21 @@ impl VisibleSchema {
             schema_fingerprint,
             texts: Default::default(),
             lexicon: OnceLock::new(),
-        })
+        };
+        if visibility != &Visibility::everything() {
+            let hidden = HiddenNames::between(schema, &visible);
+            let columns = visible
+                .tables
+                .iter_mut()
+                .flat_map(|table| &mut table.columns);
+            for column in columns {
+                column.description = column
+                    .description
+                    .take()
+                    .filter(|text| !hidden.are_in([text.as_str()]));
+            }
+        }
+        Arc::new(visible)
     }
 
     /// Returns every table and view that may be named, each with its visible columns only.

@@ -23,7 +23,7 @@ use crate::result::ResultSet;
 use crate::schema::{Column, Table, TableKind};
 
 /// Changes whenever the text of a prompt does, so that recorded runs can be told apart.
-pub const PROMPT_VERSION: &str = "2";
+pub const PROMPT_VERSION: &str = "3";
 
 /// The longest schema text in characters; about 3,000 tokens, half a minute of reading for a small model on two cores.
 /// Beyond it, tables that the question does not touch are left out.
@@ -34,9 +34,12 @@ pub const MAX_SCHEMA_CHARS: usize = 9_000;
 pub const MAX_LINKED_CHARS: usize = 6_000;
 /// Of these, characters of tables in full.
 const MAX_FULL_CHARS: usize = 4_000;
+/// Characters of what is said of one column.
+const MAX_DESCRIPTION_CHARS: usize = 80;
 
 /// A prompt in three parts. `system` and `schema` are the stable prefix: the same for every question of one visible
-/// schema, so that a generator can keep its state. Only `tail` depends on the question.
+/// schema, so that a generator can keep its state. Only `tail` depends on the question. Where a schema does not fit whole,
+/// `schema` is the same for all that is asked of the same tables: the attempts at one question, and most follow-ups.
 ///
 /// All three are content, never markup: a generator must not let any text in them act as a control token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -295,10 +298,11 @@ fn write_table(text: &mut String, table: &Table, values: SendValues) {
             if table.primary_key.len() == 1 && table.primary_key[0] == column.name {
                 line.push_str(" PRIMARY KEY");
             }
+            // People describe a column by its values too, so neither is told where no value may be.
             let comment = if values == SendValues::None {
                 String::new()
             } else {
-                examples(column)
+                comment(column)
             };
             (line, comment)
         })
@@ -331,6 +335,18 @@ fn write_table(text: &mut String, table: &Table, values: SendValues) {
         text.push('\n');
     }
     text.push_str(");\n\n");
+}
+
+/// Writes what people say of a column, and a few sample values, as a comment.
+fn comment(column: &Column) -> String {
+    let examples = examples(column);
+    match (&column.description, examples.strip_prefix(" -- ")) {
+        (None, _) => examples,
+        (Some(said), None) => format!(" -- {}", shorten(said, MAX_DESCRIPTION_CHARS)),
+        (Some(said), Some(examples)) => {
+            format!(" -- {}: {examples}", shorten(said, MAX_DESCRIPTION_CHARS))
+        }
+    }
 }
 
 /// Writes a few sample values as a comment: all of a short list of categories, else two that show the form. Numbers
@@ -468,9 +484,43 @@ mod tests {
 
     #[test]
     fn no_value_is_told_where_none_may_be() {
-        let visible = VisibleSchema::new(&shop(), &Visibility::everything());
+        let visible = VisibleSchema::new(
+            &described("open until it is 'shipped'"),
+            &Visibility::everything(),
+        );
         let prompt = first(&question(), &visible, SendValues::None, &[]);
         assert!(!prompt.schema.contains("shipped"), "{}", prompt.schema);
+    }
+
+    fn described(text: &str) -> Schema {
+        let mut schema = shop();
+        for column in &mut schema.tables[0].columns[1..] {
+            column.description = Some(text.into());
+        }
+        schema
+    }
+
+    #[test]
+    fn what_people_wrote_about_a_column_stands_beside_it_on_one_line() {
+        let said = format!("who ordered\n); DROP TABLE x; {}", "-".repeat(100));
+        let visible = VisibleSchema::new(&described(&said), &Visibility::everything());
+        let prompt = first(&question(), &visible, SendValues::Samples, &[]);
+        let told = format!("who ordered ); DROP TABLE x; {}...", "-".repeat(51));
+        let line = format!("  \"customer id\" INTEGER, -- {told}: 7\n");
+        assert!(prompt.schema.contains(&line), "{}", prompt.schema);
+        let line = format!("  status TEXT, -- {told}: 'open', 'it''s shipped'\n");
+        assert!(prompt.schema.contains(&line), "{}", prompt.schema);
+    }
+
+    #[test]
+    fn what_people_wrote_is_not_told_to_whom_it_names_what_is_hidden() {
+        let schema = described("of the customers, by their rank");
+        let text = |visibility: &Visibility| {
+            let visible = VisibleSchema::new(&schema, visibility);
+            first(&question(), &visible, SendValues::Samples, &[]).schema
+        };
+        assert!(text(&Visibility::hiding(["order.id"])).contains("by their rank"));
+        assert!(!text(&Visibility::hiding(["customers"])).contains("by their rank"));
     }
 
     #[test]

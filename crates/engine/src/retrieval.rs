@@ -3,9 +3,12 @@
 //!
 //! Invariant: nothing leaves here that names what the actor may not see.
 
+mod skeleton;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use self::skeleton::likest_first;
 use crate::error::{Code, Error};
 use crate::indexing::{Example, IndexState, Source};
 use crate::linking::Clues;
@@ -49,7 +52,7 @@ pub struct Retrieved {
     pub embedding: Option<Embedding>,
     /// Tables near in meaning.
     pub clues: Clues,
-    /// Verified queries like the question, the likest first, as indices of what was given.
+    /// Verified queries like the question in meaning and in form, the likest first, as indices of what was given.
     pub examples: Vec<usize>,
     /// Identifiers of terms near in meaning, the nearest first.
     pub terms: Vec<i64>,
@@ -149,11 +152,13 @@ pub async fn retrieve(
             Collection::TableSchemas => found.clues.near = tables(&result, visible),
             Collection::SampleQueries => {
                 let examples = wanted.examples.map_or(&[][..], |(_, examples)| examples);
-                found.examples = ids(&result)
-                    .filter_map(|id| examples.iter().position(|example| example.id == id))
-                    .collect();
+                let near = ids(&result).filter_map(|(id, cosine)| {
+                    let index = examples.iter().position(|example| example.id == id)?;
+                    Some((index, examples[index].question.as_str(), cosine))
+                });
+                found.examples = likest_first(question.as_str(), near, visible.lexicon());
             }
-            Collection::BusinessTerms => found.terms = ids(&result).collect(),
+            Collection::BusinessTerms => found.terms = ids(&result).map(|(id, _)| id).collect(),
         }
     }
     found
@@ -219,13 +224,16 @@ fn tables(result: &SearchResult, visible: &VisibleSchema) -> Vec<(String, f32)> 
     near
 }
 
-/// Returns the identifiers of what is like the question.
-fn ids(result: &SearchResult) -> impl Iterator<Item = i64> {
+/// Returns the identifiers of what is like the question, with its cosine.
+fn ids(result: &SearchResult) -> impl Iterator<Item = (i64, f32)> {
     result
         .neighbours
         .iter()
         .filter(|neighbour| neighbour.similarity >= LEAST_LIKE)
-        .filter_map(|neighbour| neighbour.document.metadata.get("id")?.parse().ok())
+        .filter_map(|neighbour| {
+            let id = neighbour.document.metadata.get("id")?.parse().ok()?;
+            Some((id, neighbour.similarity))
+        })
 }
 
 #[cfg(test)]

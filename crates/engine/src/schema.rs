@@ -95,6 +95,8 @@ pub struct Column {
     pub name: String,
     /// The type as declared; empty when none was.
     pub declared_type: String,
+    /// What people wrote about it where it was declared, on one line.
+    pub description: Option<String>,
     /// Declared NOT NULL, or part of a primary key that cannot be null.
     pub not_null: bool,
     /// A declared unique constraint or index, or the primary key, covers exactly this column.

@@ -139,6 +139,7 @@ export interface Conversation {
 export interface CatalogColumn {
   name: string
   declared_type: string
+  description?: string | null
   not_null: boolean
   null_share?: number | null
   distinct?: number | null

@@ -30,8 +30,10 @@ pub struct Deciding {
     pub checks: bool,
     /// The model is held to the visible names while it writes.
     pub constrained: Constrained,
-    /// Statements drawn beside the first one, and one more than that again if they do not agree; 0 is none.
+    /// Statements drawn beside the first one; 0 is none.
     pub candidates: u32,
+    /// If they do not agree, one more than that is drawn again.
+    pub insists: bool,
     /// They are drawn for every question, and not only when the first one leaves a doubt.
     pub always: bool,
     /// How far drawn statements stray from the likeliest; 0 is not at all.
@@ -46,6 +48,7 @@ impl Default for Deciding {
             checks: true,
             constrained: Constrained::Last,
             candidates: 3,
+            insists: true,
             always: false,
             temperature: 0.7,
         }

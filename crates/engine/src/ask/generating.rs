@@ -80,7 +80,9 @@ pub(super) async fn generate(
                 }
             }
             let drawn = trace.signals.drawn;
-            if drawn == known || all_agree(first_try.iter().chain(&contenders), drawn) {
+            let is_enough =
+                !settings.deciding.insists || all_agree(first_try.iter().chain(&contenders), drawn);
+            if drawn == known || is_enough {
                 break;
             }
         }
@@ -249,12 +251,13 @@ fn others_may_run(fault: &Error) -> bool {
         )
 }
 
-/// Returns the bounds on each drawn statement: the data is not kept busy for long by what only speaks for or against
-/// another. `first_ms` is how long the first statement ran.
+/// Returns the bounds on each drawn statement: what only speaks for or against another does not keep the data busy for
+/// long, nor, with the rows of all of them held until one is chosen, much memory. `first_ms` is how long the first statement ran.
 fn bounded(limits: QueryLimits, first_ms: f64) -> QueryLimits {
     let enough = Duration::from_secs_f64(4.0 * first_ms / 1_000.0).min(limits.timeout / 4);
     QueryLimits {
         timeout: enough.max(LEAST_DRAWN_TIME).min(limits.timeout),
+        max_bytes: limits.max_bytes / 4,
         ..limits
     }
 }

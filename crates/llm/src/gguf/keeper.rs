@@ -1,6 +1,6 @@
 //! A model at work in a child process, and the queue before it. Knows nothing of what the model does.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use engine::Error;
@@ -18,6 +18,8 @@ pub(super) struct Desk {
     queue: Arc<Semaphore>,
     /// The one permit of the task at work.
     turn: Arc<Semaphore>,
+    /// How many wait for it.
+    waiting: AtomicUsize,
     jobs: OnceLock<mpsc::Sender<Job>>,
     worker_id: Arc<AtomicU32>,
 }
@@ -25,6 +27,22 @@ pub(super) struct Desk {
 /// A place in the queue, given back when dropped.
 pub(super) struct Place {
     _held: OwnedSemaphorePermit,
+}
+
+/// Counts among those who wait until it is dropped.
+struct Waits<'d>(&'d AtomicUsize);
+
+impl<'d> Waits<'d> {
+    fn among(waiting: &'d AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 struct Job {
@@ -50,6 +68,7 @@ impl Desk {
             settings,
             queue: Arc::new(Semaphore::new(places)),
             turn: Arc::new(Semaphore::new(1)),
+            waiting: AtomicUsize::new(0),
             jobs: OnceLock::new(),
             worker_id: Arc::new(AtomicU32::new(0)),
         }
@@ -89,10 +108,16 @@ impl Desk {
         heard: Option<mpsc::UnboundedSender<String>>,
     ) -> Result<Option<Outcome>, Error> {
         let gone = || self.settings.kind().failed("is shut down");
-        let turn = Arc::clone(&self.turn)
-            .acquire_owned()
-            .await
-            .map_err(|_| gone())?;
+        let turn = {
+            let _waits = Waits::among(&self.waiting);
+            Arc::clone(&self.turn).acquire_owned().await
+        }
+        .map_err(|_| gone())?;
+        // The next turn is another's, and what was begun for this one would be lost by then.
+        let task = match self.waiting.load(Ordering::Relaxed) {
+            0 => task,
+            _ => task.map(Task::without_ahead),
+        };
         let (reply, outcome) = oneshot::channel();
         let job = Job {
             task,

@@ -49,6 +49,16 @@ pub(super) enum Task {
     Embed { texts: Vec<String> },
 }
 
+impl Task {
+    /// Returns the task without anything begun beside it.
+    pub(super) fn without_ahead(mut self) -> Self {
+        if let Task::Generate { ahead, .. } = &mut self {
+            *ahead = None;
+        }
+        self
+    }
+}
+
 /// What a worker needs to know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct WorkerSettings {

@@ -4,7 +4,7 @@
 use std::io::{Stdin, Stdout};
 use std::time::Duration;
 
-use engine::ports::{Embedder, Generation, GenerationLimits, Generator, Sampling};
+use engine::ports::{Ahead, Embedder, Generation, GenerationLimits, Generator, Sampling};
 use engine::prompt::Prompt;
 
 use super::protocol::{
@@ -89,6 +89,9 @@ fn outcome(task: &Task) -> Outcome {
         Task::Generate { prompt, .. } if prompt.tail == "variables" => {
             let names = std::env::vars().map(|(name, _)| name);
             names.collect::<Vec<_>>().join(" ")
+        }
+        Task::Generate { prompt, ahead, .. } if prompt.tail == "ahead" => {
+            format!("{}", ahead.is_some())
         }
         Task::Generate { prompt, .. } => format!("you said {}", prompt.tail),
     };
@@ -233,6 +236,42 @@ async fn a_reply_is_heard_while_it_is_written() {
         "you said hello"
     );
     assert_eq!(heard.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn nothing_is_begun_beside_a_reply_while_the_next_turn_is_anothers() {
+    let (generator, _folder) = generator("fake", 2);
+    generator.warm().await.unwrap();
+    let said = async || {
+        let sampling = Sampling {
+            count: 3,
+            temperature: 1.0,
+            seed: 1,
+        };
+        let limits = GenerationLimits {
+            ahead: Some(Ahead {
+                sampling,
+                max_tokens: 10,
+            }),
+            ..limits(Duration::from_secs(30))
+        };
+        generator
+            .generate(&prompt("ahead"), &limits)
+            .await
+            .unwrap()
+            .text
+    };
+    let slow = async {
+        let limits = limits(Duration::from_millis(300));
+        generator
+            .generate(&prompt("slow"), &limits)
+            .await
+            .unwrap_err()
+            .code()
+    };
+    let (code, one, other) = tokio::join!(slow, said(), said());
+    assert_eq!(code, Code::GeneratorTimeout);
+    assert_eq!((one.as_str(), other.as_str()), ("false", "true"));
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ pub struct Args {
     /// Start over even if OUT holds answers
     #[arg(long, requires = "json")]
     pub fresh: bool,
-    /// Ask in these ways one after the other, and compare each with the next: product, doubt, checked, linked, mended,
+    /// Ask in these ways one after the other, and compare each with the next: product, drawn, doubt, checked, linked, mended,
     /// constrained, prompt, plain; or alone, where questions follow others
     #[arg(long, value_enum, value_delimiter = ',', default_value = "product")]
     pub arms: Vec<Arm>,
@@ -87,6 +87,8 @@ pub enum Arm {
     Alone,
     /// As a user is answered: several statements are drawn for every question, if the model is a local one.
     Product,
+    /// Several statements are drawn for every question, but no more where they do not agree.
+    Drawn,
     /// Several statements are drawn where the first leaves a doubt.
     Doubt,
     /// One statement, looked over for what is suspicious and corrected where that is certain.
@@ -109,6 +111,7 @@ impl Arm {
         match self {
             Arm::Alone => "alone",
             Arm::Product => "product",
+            Arm::Drawn => "drawn",
             Arm::Doubt => "doubt",
             Arm::Checked => "checked",
             Arm::Linked => "linked",

@@ -14,7 +14,7 @@ use super::recovery::RowCounts;
 use super::{READ_ONLY_MODE, io_error};
 
 /// Raised whenever an older manifest no longer says enough; its generation is then made anew.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The record of one generation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 //! working copy only, read-only and immutable; never on the original. What SQLite itself could not query is left out.
 
 mod catalog;
+mod descriptions;
 mod inferred_keys;
 mod statistics;
 

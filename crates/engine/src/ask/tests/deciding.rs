@@ -105,6 +105,12 @@ impl TargetGeneration for Echo {
                 "the SQL took longer than it may",
             ));
         }
+        if sql.text().contains("wide") && limits.max_bytes < QueryLimits::default().max_bytes {
+            return Err(Error::new(
+                Code::ResultTooLarge,
+                "the result has more bytes than it may",
+            ));
+        }
         let mut rows = self.0.query(sql, limits).await?;
         if sql.text().contains("count(") {
             rows.rows = vec![vec![Value::Integer(0)]];
@@ -273,6 +279,12 @@ fn nothing_is_drawn_where_that_is_switched_off() {
     settings.deciding.candidates = 0;
     assert_eq!(answered(outcome(&model, &settings).1).sql, NAMES);
     assert!(model.asked().is_empty());
+    // Nor more, where only that is.
+    let model = Drawing::new(NAMES, UNSURE, &[(PAY, 3)]);
+    let mut settings = AskSettings::default();
+    settings.deciding.insists = false;
+    let signals = answered(outcome(&model, &settings).1).signals;
+    assert_eq!((signals.drawn, model.asked().len()), (4, 1));
 }
 
 #[test]
@@ -304,12 +316,14 @@ fn a_drawn_statement_saves_a_question_whose_first_one_takes_too_long() {
 
 /// What only speaks for or against an answer may not keep the data busy as long as the answer.
 #[test]
-fn a_drawn_statement_has_less_time_than_the_first() {
-    let model = Drawing::new("SELECT 'long'", SURE, &[]);
-    assert_eq!(answer_of(&model).sql, "SELECT 'long'");
-    let model = Drawing::new(NAMES, UNSURE, &[("SELECT 'long'", 2)]);
-    let signals = answer_of(&model).signals;
-    assert_eq!((signals.drawn, signals.ran), (5, 1));
+fn a_drawn_statement_has_less_time_and_memory_than_the_first() {
+    for much in ["SELECT 'long'", "SELECT 'wide'"] {
+        let model = Drawing::new(much, SURE, &[]);
+        assert_eq!(answer_of(&model).sql, much);
+        let model = Drawing::new(NAMES, UNSURE, &[(much, 2)]);
+        let signals = answer_of(&model).signals;
+        assert_eq!((signals.drawn, signals.ran), (5, 1));
+    }
 }
 
 /// A count of no rows is a row; it is as little as no rows.

@@ -63,6 +63,9 @@ impl EnginePredictor {
             settings.follow_ups = false;
         }
         if without(Arm::Product) {
+            settings.deciding.insists = false;
+        }
+        if without(Arm::Drawn) {
             settings.deciding.always = false;
         }
         if without(Arm::Doubt) {

@@ -81,7 +81,7 @@ impl KeptReplies {
         limits: &GenerationLimits,
         sampling: Option<&Sampling>,
     ) -> String {
-        let drawn = sampling.map(|sampling| (sampling.count, sampling.temperature));
+        let drawn = sampling.map(|drawn| (drawn.count, drawn.temperature, drawn.seed));
         let model = self.model.identity().hash;
         let mut text = format!("{model} {} {} {drawn:?}", prompt.hash(), limits.max_tokens);
         // The prompt of a repair may be that of another database with fewer names.

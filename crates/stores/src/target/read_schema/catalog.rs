@@ -9,6 +9,8 @@ use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, Row};
 
+use super::descriptions::describe;
+
 /// A table and what only reading it needs to know.
 pub(super) struct Listed {
     pub table: Table,
@@ -40,7 +42,12 @@ pub(super) fn read_tables(connection: &Connection) -> rusqlite::Result<Vec<Liste
         };
         match read_columns(connection, &mut listed) {
             Ok(()) if listed.table.columns.is_empty() => {}
-            Ok(()) => tables.push(listed),
+            Ok(()) => {
+                if kind == TableKind::Table {
+                    describe(&mut listed.table);
+                }
+                tables.push(listed);
+            }
             // A view over something that is gone, or a virtual table of a module that this SQLite does not have.
             Err(error) if kind != TableKind::Table && !is_damage(&error) => {}
             Err(error) => return Err(error),

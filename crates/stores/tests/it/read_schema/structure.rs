@@ -20,6 +20,28 @@ fn reads(table: &engine::schema::Table) -> Vec<String> {
 }
 
 #[test]
+fn comments_beside_columns_describe_them() {
+    let schema = schema_of(
+        "CREATE TABLE orders( -- what was ordered
+           id INTEGER PRIMARY KEY, -- counted from 1
+           total REAL /* without tax */,
+           paid INT
+         );
+         ALTER TABLE orders ADD COLUMN note TEXT; -- not kept by SQLite
+         CREATE VIEW sums AS SELECT total -- of all
+           FROM orders;",
+    );
+    let said = |name: &str| -> Vec<Option<String>> {
+        let columns = table(&schema, name).columns.iter();
+        columns.map(|column| column.description.clone()).collect()
+    };
+    let some = |text: &str| Some(text.to_owned());
+    let expected = [some("counted from 1"), some("without tax"), None, None];
+    assert_eq!(said("orders"), expected);
+    assert_eq!(said("sums"), [None]);
+}
+
+#[test]
 fn tables_and_views_come_in_declared_order_with_types_keys_and_ddl() {
     let schema = schema_of(
         "CREATE TABLE zebra(id INTEGER PRIMARY KEY, name VARCHAR(20) NOT NULL, born);
