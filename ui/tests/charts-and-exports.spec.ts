@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import type { Locator } from '@playwright/test'
+import { startAssay } from './assay'
 import { ask, expect, lastTurn, people, signIn, test } from './fixtures'
 
 test('a chart is drawn, changed and saved', async ({ page }) => {
@@ -69,8 +70,10 @@ test('the CSV export has every row of the answer', async ({ page }) => {
   await expect(table).toHaveAttribute('aria-rowcount', '873')
   const shown = await rowsOf(table)
   await turn.getByText('Export', { exact: true }).click()
-  await expect(turn.getByText('Rows beyond the limit that your administrator set are cut off.')).toBeVisible()
-  const [file] = await Promise.all([page.waitForEvent('download'), turn.getByRole('link', { name: 'CSV' }).click()])
+  await expect(turn.getByText('872 rows, as shown here.')).toBeVisible()
+  const [file] = await Promise.all([page.waitForEvent('download'), turn.getByRole('button', { name: 'CSV' }).click()])
+  await expect(turn.getByText('The file has 872 rows, all there are.')).toBeVisible()
+  expect(file.suggestedFilename()).toMatch(/^assay-\d+\.csv$/)
   const [head, ...rows] = recordsOf(await readFile(await file.path(), 'utf8'))
   expect(head).toEqual(['company_name', 'contact_name', 'city', 'country', 'credit_limit', 'registered_on'])
   // A number is written for people on the page and for programs in the file; it is the same number.
@@ -78,4 +81,72 @@ test('the CSV export has every row of the answer', async ({ page }) => {
   const plain = (cells: (string | null)[]) => cells.map((cell, at) => (head?.[at] === 'credit_limit' && cell ? number(cell) : (cell ?? '')))
   expect(rows.map(plain)).toEqual(shown.map(plain))
   expect(rows).toHaveLength(872)
+})
+
+test.describe('with few rows allowed', () => {
+  test.use({
+    home: async ({}, use) => {
+      const server = await startAssay({ env: { QUERY_MAX_ROWS: '100', EXPORT_MAX_ROWS: '500' } })
+      await use(server.url)
+      await server.close()
+    },
+  })
+
+  test('an answer that was cut off says so before it is exported, and so does its file', async ({ page }) => {
+    await signIn(page, people.admin)
+    await ask(page, 'List all customers')
+    const turn = lastTurn(page)
+    await turn.getByText('Export', { exact: true }).click()
+    await expect(turn.getByText('More than the 100 rows shown here, which were cut off.')).toBeVisible()
+    const [file] = await Promise.all([page.waitForEvent('download'), turn.getByRole('button', { name: 'CSV' }).click()])
+    await expect(turn.getByText('The file has the first 500 rows; more were cut off.')).toBeVisible()
+    expect(recordsOf(await readFile(await file.path(), 'utf8'))).toHaveLength(501)
+  })
+})
+
+test('an export that fails says what to do, and nothing is saved in its place', async ({ page, context }) => {
+  await signIn(page, people.viewer)
+  await ask(page, 'Show the departments')
+  const turn = lastTurn(page)
+  await expect(page).toHaveURL(/\/conversations\/\d+$/)
+  const address = page.url()
+  const saved: string[] = []
+  page.on('download', (download) => saved.push(download.suggestedFilename()))
+  const result = '**/api/v1/queries/*/result?format=csv'
+  const failed = page.getByRole('dialog', { name: 'The file was not made' })
+  const csv = turn.getByRole('button', { name: 'CSV' })
+  await turn.getByText('Export', { exact: true }).click()
+  const problems = [
+    { status: 404, code: 'query_not_found', title: 'There is no such question.', advice: 'ask the question again, and export its answer' },
+    { status: 429, code: 'rate_limited', title: 'Too many requests.', hint: 'wait 7 s and ask again', advice: 'wait 7 s and ask again' },
+    { status: 503, code: 'target_database_down', title: 'The data cannot be read.', advice: 'wait a moment and try again' },
+  ]
+  for (const { advice, ...document } of problems) {
+    const body = JSON.stringify({ type: '', detail: '', ...document })
+    await page.route(result, (route) => route.fulfill({ status: document.status, contentType: 'application/problem+json', body }))
+    await csv.click()
+    await expect(failed).toContainText(document.title)
+    await expect(failed).toContainText(advice)
+    await expect(failed.getByRole('button', { name: 'Try again' })).toHaveCount(document.status === 404 ? 0 : 1)
+    await page.unroute(result)
+    await page.keyboard.press('Escape')
+    await expect(csv).toBeFocused()
+  }
+  await page.route(result, (route) => route.abort())
+  await csv.click()
+  await expect(failed).toContainText('Assay cannot be reached.')
+  await page.unroute(result)
+  expect(saved).toEqual([])
+  await Promise.all([page.waitForEvent('download'), failed.getByRole('button', { name: 'Try again' }).click()])
+  await expect(failed).toBeHidden()
+  expect(page.url()).toBe(address)
+
+  // A session that can be renewed is; one that is over leads to signing in and back.
+  await context.clearCookies({ name: 'assay_session' })
+  await Promise.all([page.waitForEvent('download'), csv.click()])
+  await context.clearCookies()
+  await csv.click()
+  await expect(page.getByRole('heading', { name: 'Sign in' })).toBeVisible()
+  expect(decodeURIComponent(page.url())).toContain(new URL(address).pathname)
+  expect(saved).toHaveLength(2)
 })

@@ -1,4 +1,5 @@
-// The contract of a streamed question, event by event, with a server that is played by the test: what no real server does on demand.
+// The contract of a streamed question, event by event, and of a file that breaks off, with a server that is played by the test:
+// what no real server does on demand.
 
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -16,6 +17,8 @@ interface Played {
   /** Last-Event-ID of each reconnection. */
   resumed: string[]
   deleted: string[]
+  /** Breaks the connection over which an export is coming. */
+  cutFile: () => void
 }
 
 const answer = {
@@ -51,7 +54,7 @@ const user = { id: 1, email: 'a@example.com', full_name: 'A', role: 'analyst', i
 
 const test = shared.extend<{ played: Played }>({
   played: async ({}, use) => {
-    const played: Played = { url: '', isCut: true, asked: [], resumed: [], deleted: [] }
+    const played: Played = { url: '', isCut: true, asked: [], resumed: [], deleted: [], cutFile: () => {} }
     const json = (response: ServerResponse, body: unknown, status = 200) => {
       response.writeHead(status, { 'content-type': status < 400 ? 'application/json' : 'application/problem+json' })
       response.end(JSON.stringify(body))
@@ -82,6 +85,12 @@ const test = shared.extend<{ played: Played }>({
         response.writeHead(200, { 'content-type': 'text/event-stream' })
         // The page before is sent once more: a client must not count it twice.
         response.end(written(after - 1, events.length))
+        return
+      }
+      if (path.includes('/result?')) {
+        response.writeHead(200, { 'content-type': 'text/csv', 'content-length': '100', 'x-assay-rows': '4', 'x-assay-truncated': 'true' })
+        response.write('region,sales')
+        played.cutFile = () => response.destroy()
         return
       }
       if (request.method === 'DELETE') {
@@ -143,4 +152,19 @@ test('a question that may mean two things is asked back, and a choice asks it an
   await lastTurn(page).getByRole('button', { name: 'The sum of sales.' }).click()
   await expect(page.locator('.turns > li')).toHaveCount(2)
   expect(played.asked).toEqual(['Sales?', 'Sales? (I mean: The sum of sales)'])
+})
+
+test('an export says how many rows it has before it is saved, and half a file is not saved', async ({ page, played }) => {
+  const saved: string[] = []
+  page.on('download', (download) => saved.push(download.suggestedFilename()))
+  await page.goto('/')
+  await ask(page, 'Sales?')
+  await lastTurn(page).getByText('Export', { exact: true }).click()
+  await lastTurn(page).getByRole('button', { name: 'CSV' }).click()
+  await expect(lastTurn(page).getByText('The file has the first 4 rows; more were cut off.')).toBeVisible()
+  expect(saved).toEqual([])
+  played.cutFile()
+  await expect(page.getByRole('dialog')).toContainText('The file did not arrive whole, so nothing was saved.')
+  await expect(page.getByRole('dialog').getByRole('button', { name: 'Try again' })).toBeVisible()
+  expect(saved).toEqual([])
 })

@@ -3,9 +3,13 @@
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
+/** A statement that runs until it is stopped. */
+export const endless = 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n, customers'
+
 /** What a question contains, and the SQL it is answered with. The first that fits counts. */
 const answers: [RegExp, string, { delay_ms?: number }?][] = [
   [/atlantis/i, "SELECT company_name FROM customers WHERE country = 'Atlantis'"],
+  [/endless/i, endless],
   [/slow/i, 'SELECT count(*) AS customer_count FROM customers', { delay_ms: 30_000 }],
   [/take a moment/i, 'SELECT count(*) AS order_count FROM orders', { delay_ms: 2500 }],
   [/only germany/i, "SELECT count(*) AS customer_count FROM customers WHERE country = 'Germany'"],

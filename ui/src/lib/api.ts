@@ -71,7 +71,7 @@ export async function request<T>(path: string, options: Options = {}): Promise<T
 }
 
 export const get = <T>(path: string, signal?: AbortSignal) => request<T>(path, { signal })
-export const post = <T>(path: string, body: unknown = {}) => request<T>(path, { method: 'POST', body })
+export const post = <T>(path: string, body: unknown = {}, signal?: AbortSignal) => request<T>(path, { method: 'POST', body, signal })
 export const postEmpty = <T>(path: string) => request<T>(path, { method: 'POST' })
 export const put = <T>(path: string, body: unknown) => request<T>(path, { method: 'PUT', body })
 export const patch = <T>(path: string, body: unknown) => request<T>(path, { method: 'PATCH', body })
