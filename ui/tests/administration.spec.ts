@@ -105,7 +105,9 @@ test('a table is found in the schema and followed to what it points at', async (
   await expect(page.getByRole('heading', { name: 'returns' })).toBeVisible()
   await page.getByRole('link', { name: 'order_lines.order_line_id' }).click()
   await expect(page.getByRole('heading', { name: 'order_lines' })).toBeVisible()
-  await expect(page.getByRole('row', { name: /quantity/ })).toContainText('INTEGER')
+  await expect(page.getByRole('row', { name: /^quantity / })).toContainText('INTEGER')
+  // What the comment beside its declaration says.
+  await expect(page.getByRole('row', { name: /^discount / })).toContainText('0.05 is five per cent off')
 })
 
 test('signing out leads to sign in, and the session is over', async ({ page }) => {
