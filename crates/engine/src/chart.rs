@@ -288,6 +288,11 @@ fn by_two_categories(result: &ResultSet, columns: &Columns) -> Option<Fitting> {
         }
         spec
     };
+    // What has one partner each is no pair: room for the others would be left empty.
+    if columns.is_unique(result, &[label]) {
+        let options = vec![(ChartKind::Bar, draw(Json::Null, false))];
+        return Some(("The result has one row for each category.", options));
+    }
     let mut options = vec![(ChartKind::GroupedBar, draw(Json::Null, true))];
     // Parts that are stacked are parts of a sum.
     if measure.is_share() {

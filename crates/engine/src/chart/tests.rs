@@ -212,6 +212,19 @@ fn pairs_and_clouds() {
     )
     .unwrap();
     assert_eq!(chart.options[0].spec["encoding"]["color"]["field"], "c1");
+    let owned = rows(6, |i| {
+        vec![
+            json!(format!("Team {i}")),
+            json!(["A", "B"][i % 2]),
+            json!(i + 1),
+        ]
+    });
+    let chart = check(&["team", "city", "budget"], &owned, &[ChartKind::Bar]).unwrap();
+    let encoding = &chart.options[0].spec["encoding"];
+    assert_eq!(
+        (&encoding["color"]["field"], &encoding["yOffset"]),
+        (&json!("c1"), &Json::Null)
+    );
     let cloud = rows(30, |i| vec![json!(i), json!(i * i)]);
     check(&["height", "weight"], &cloud, &[ChartKind::Scatter]);
     check(&["height", "weight"], &cloud[..3], &[]);
